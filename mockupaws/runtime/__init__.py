@@ -1,0 +1,1 @@
+"""What each process stands on: settings, clocks, errors, connections, telemetry, health."""

@@ -1,0 +1,28 @@
+"""The one error tree.
+
+PipelineError
+├── RetriableError            the same call may succeed later: back off and try again
+│   └── (leaves beside what raises them)
+└── PermanentError            the same call fails again: refuse, dead-letter or stop
+    └── SettingsError         a setting is missing, unknown or malformed
+
+A message says what happened and what to do about it, and never quotes a payload, key or token.
+"""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """Root of the errors this project raises."""
+
+
+class RetriableError(PipelineError):
+    """The same call may succeed later."""
+
+
+class PermanentError(PipelineError):
+    """The same call would fail again."""
+
+
+class SettingsError(PermanentError):
+    """A setting is missing, unknown or malformed."""

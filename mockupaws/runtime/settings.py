@@ -1,0 +1,161 @@
+"""Every setting of every process: built once at start from the environment, frozen, checked.
+
+The name of the environment variable is `MOCKUPAWS_` + the field's name in capitals. An unknown `MOCKUPAWS_*`
+variable stops the process: a misspelt limit must not pass in silence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from mockupaws.runtime.errors import SettingsError
+
+PREFIX = "MOCKUPAWS_"
+CLIENT_VARIABLES = frozenset({"INGEST_URL", "API_URL", "API_KEY", "SCENARIO_ID", "EMAIL", "PASSWORD"})
+"""Written to demo.env for clients; servers accept and ignore them, so a shell may hold both."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    home: Path = Path(".mockupaws")
+    """Folder of everything `mockupaws up` keeps: data, logs, secrets, demo.env."""
+
+    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    """host:port of brokers, separated by commas."""
+    kafka_topic_prefix: str = ""
+    """Put before each topic's name, so that two installations can share a cluster."""
+    kafka_partitions: int = 4
+    """Partitions of each topic when it is created."""
+    kafka_replication_factor: int = 1
+    """Replicas of each topic when it is created; production: 3, with min.insync.replicas 2."""
+
+    postgres_owner_url: str = ""
+    """Role that owns the schema: migrations and maintenance only."""
+    postgres_sink_url: str = ""
+    """Role of the sinks: writes rows of every tenant, bypasses row-level security, reads no log."""
+    postgres_api_url: str = ""
+    """Role of gateway and API: plain, row-level security in force."""
+    postgres_replica_urls: str = ""
+    """Read replicas for the API, separated by commas; empty: reads go to the primary."""
+    postgres_timeout_seconds: float = 5.0
+    """Limit for acquiring a connection and for each statement outside bulk writes."""
+
+    redis_url: str = ""
+    """Shared cache and limits; empty: in-process ones."""
+    redis_timeout_seconds: float = 0.05
+    """Limit for one call; slower counts as down."""
+
+    archive_url: str = ""
+    """Where Parquet objects go: file:///folder or s3://bucket/prefix."""
+    archive_s3_endpoint_url: str = ""
+    """S3 endpoint other than AWS's own; empty: AWS."""
+
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = 8000
+    gateway_workers: int = 1
+    """Gateway processes sharing the port."""
+    api_host: str = "127.0.0.1"
+    api_port: int = 8001
+
+    max_body_bytes: int = 10 * 1024 * 1024
+    """Limit of a request body, on the wire and after inflating."""
+    max_entries: int = 10_000
+    """Limit of log entries in a request; more than 16,384 can't be numbered."""
+    max_message_bytes: int = 1024 * 1024
+    """Limit of one message in UTF-8; a longer one is rejected alone."""
+    oldest_timestamp_year: int = 2000
+    """Entries with a timestamp before this year are rejected."""
+    newest_timestamp_seconds: int = 24 * 3600
+    """Entries with a timestamp further than this in the future are rejected."""
+    publish_deadline_seconds: float = 2.0
+    """How long a request waits for the brokers' acknowledgement before it is answered 503."""
+    bundle_linger_seconds: float = 0.003
+    """How long the gateway gathers requests of one partition into one record."""
+    bundle_max_lines: int = 500
+    """Lines at which a bundle is sent at once."""
+    bundle_max_bytes: int = 1024 * 1024
+    """Bytes at which a bundle is sent at once."""
+    publish_max_pending_bytes: int = 128 * 1024 * 1024
+    """Bytes waiting for acknowledgement above which the gateway answers 503."""
+    directory_refresh_seconds: float = 2.0
+    """How often the gateway reads changed API keys and scenarios."""
+
+    api_key_pepper: str = ""
+    """Secret under which API keys are hashed (HMAC-SHA256)."""
+    jwt_secret: str = ""
+    """Secret under which access tokens and cursors are signed."""
+    access_token_seconds: int = 3600
+    """Life of an access token."""
+
+    processor_instance: str = "processor-1"
+    """Slot of this processor: its static membership in the consumer group."""
+    processor_max_in_flight: int = 128
+    """Records being analysed or awaiting acknowledgement, per processor."""
+
+    sink_instance: str = "1"
+    """Slot of this sink process: its static membership in the consumer group."""
+    sink_fetch_min_bytes: int = 256 * 1024
+    """Bytes a sink waits for before it takes what there is."""
+    sink_fetch_max_wait_ms: int = 100
+    """How long it waits for them."""
+    sink_transaction_max_lines: int = 20_000
+    """Lines after which a sink closes a transaction."""
+    parquet_flush_seconds: float = 5.0
+    """Age at which buffered lines are written to an object."""
+    parquet_flush_lines: int = 200_000
+    """Buffered lines at which they are written at once."""
+
+    log_partitions_ahead_months: int = 2
+    """Monthly partitions of `scenario_logs` made ahead."""
+    metric_partitions_ahead_days: int = 7
+    """Daily partitions of `scenario_metrics` made ahead."""
+    applied_request_days: int = 15
+    """How long applied request ids are remembered; must exceed the topics' retention."""
+
+    health_port: int = 0
+    """Port of this process's /health and /metrics where it serves no other HTTP; 0: none."""
+    log_level: str = "info"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Raises SettingsError naming each variable that is unknown or malformed."""
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for variable, text in environ.items():
+            if not variable.startswith(PREFIX) or variable[len(PREFIX) :] in CLIENT_VARIABLES:
+                continue
+            field = fields.get(variable[len(PREFIX) :].lower())
+            if field is None:
+                problems.append(f"{variable} is no setting; see docs/settings.md for the list")
+                continue
+            try:
+                values[field.name] = _parse(text, field.type)
+            except ValueError:
+                problems.append(f"{variable} must be of type {field.type}")
+        if problems:
+            raise SettingsError("; ".join(sorted(problems)))
+        return cls(**values)
+
+    def to_environ(self) -> dict[str, str]:
+        """The variables that `from_environ` would make these settings of."""
+        return {
+            PREFIX + field.name.upper(): str(getattr(self, field.name)) for field in dataclasses.fields(self)
+        }
+
+
+def _parse(text: str, kind: Any) -> Any:
+    match kind:
+        case "int":
+            return int(text)
+        case "float":
+            return float(text)
+        case "Path":
+            return Path(text)
+        case "str":
+            return text
+    raise AssertionError(f"no parser for settings of type {kind}")

@@ -1,0 +1,56 @@
+"""Identifiers that stay the same when a request is repeated, replayed or analysed again."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+import zlib
+
+_VERSION_7 = 7 << 76
+_VARIANT = 2 << 62
+_INDEX_BITS = 14
+"""Room for 16,384 entries in one request; the gateway admits at most 10,000."""
+
+
+def new_request_id(now_us: int, randomness: bytes) -> uuid.UUID:
+    """Mints a UUIDv7 (RFC 9562 §5.7) from `now_us` (epoch µs) and 10 random bytes."""
+    random_bits = int.from_bytes(randomness[:10], "big")
+    rand_a = random_bits >> 68 & 0xFFF
+    rand_b = random_bits & (1 << 62) - 1
+    return uuid.UUID(int=now_us // 1000 << 80 | _VERSION_7 | rand_a << 64 | _VARIANT | rand_b)
+
+
+def request_id_of_key(tenant_id: uuid.UUID, idempotency_key: str) -> uuid.UUID:
+    """The id every request of this tenant with this `Idempotency-Key` has: UUIDv5(tenant, key)."""
+    return uuid.uuid5(tenant_id, idempotency_key)
+
+
+def partition_of(request_id: bytes, partitions: int) -> int:
+    """The partition of `ingest.requests` that all repeats of a request meet in."""
+    return zlib.crc32(request_id) % partitions
+
+
+def body_hash(scenario_id: bytes, body: bytes) -> bytes:
+    """16 bytes that tell whether two requests with one id also carry one body (after inflating)."""
+    return hashlib.blake2b(body, digest_size=16, salt=scenario_id).digest()
+
+
+class EntryIds:
+    """Derives the UUIDv7 of each entry of one request from the request's id and the entry's index.
+
+    The time part is `received_at`, and the index is the lowest part, so ids of one request sort in the order
+    of its entries, and a keyset cursor on (received_at, id) keeps the lines of a file in order.
+    """
+
+    __slots__ = ("_high", "_low")
+
+    def __init__(self, request_id: bytes, received_at_us: int) -> None:
+        digest = int.from_bytes(hashlib.blake2b(request_id, digest_size=8).digest(), "big")
+        rand_a = digest >> 52
+        rand_b = digest >> 4 & (1 << 48) - 1
+        self._high = (received_at_us // 1000 << 16 | 7 << 12 | rand_a).to_bytes(8, "big")
+        self._low = 2 << 62 | rand_b << _INDEX_BITS
+
+    def __getitem__(self, index: int) -> bytes:
+        """16 bytes of the id of the entry at `index` (0 to 16,383)."""
+        return self._high + (self._low | index).to_bytes(8, "big")
