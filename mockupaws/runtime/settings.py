@@ -143,9 +143,7 @@ class Settings:
 
     def to_environ(self) -> dict[str, str]:
         """The variables that `from_environ` would make these settings of."""
-        return {
-            PREFIX + field.name.upper(): str(getattr(self, field.name)) for field in dataclasses.fields(self)
-        }
+        return {PREFIX + field.name.upper(): str(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
 
 def _parse(text: str, kind: Any) -> Any:

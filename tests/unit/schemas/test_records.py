@@ -1,0 +1,79 @@
+"""What one process writes, another reads back; anything else is refused, not guessed at."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockupaws.schemas.dead_letters import DeadLetter, decode_dead_letter, encode_dead_letter
+from mockupaws.schemas.pii_types import PII_BIT, PII_TYPES, types_of_mask
+from mockupaws.schemas.requests import Entry, IngestRequest, decode_bundle, encode_request, join_bundle
+from mockupaws.schemas.rollups import ROLLUP_METRICS, UNIT_OF
+
+entries = st.builds(
+    Entry,
+    message=st.text(),
+    timestamp_us=st.none() | st.integers(min_value=-(2**62), max_value=2**62),
+    source=st.text(max_size=5),
+    level=st.text(max_size=5),
+    attributes=st.none() | st.dictionaries(st.text(max_size=3), st.integers(-5, 5) | st.text(max_size=3)),
+)
+requests = st.builds(
+    IngestRequest,
+    request_id=st.binary(min_size=16, max_size=16),
+    tenant_id=st.binary(min_size=16, max_size=16),
+    scenario_id=st.binary(min_size=16, max_size=16),
+    received_at_us=st.integers(min_value=0, max_value=2**60),
+    body_hash=st.binary(min_size=16, max_size=16),
+    entries=st.lists(entries, max_size=3),
+)
+
+
+@given(st.lists(requests, max_size=20))
+def test_a_bundle_of_requests_comes_back_as_it_went(bundle: list[IngestRequest]) -> None:
+    assert decode_bundle(join_bundle([encode_request(request) for request in bundle])) == bundle
+
+
+@pytest.mark.parametrize("count", [15, 16, 255, 256, 65_535])
+def test_a_bundle_holds_up_to_65535_requests(count: int) -> None:
+    piece = encode_request(IngestRequest(b"r", b"t", b"s", 1, b"h", []))
+
+    assert len(decode_bundle(join_bundle([piece] * count))) == count
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff", b"{}", b"\x91", b"\x91\x90", msgspec.msgpack.encode([[1, 2]])])
+def test_what_is_no_bundle_is_refused(value: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_bundle(value)
+
+
+def test_a_newer_writer_may_append_a_field() -> None:
+    fields = msgspec.msgpack.decode(encode_request(IngestRequest(b"r", b"t", b"s", 1, b"h", [Entry("m")])))
+
+    assert decode_bundle(msgspec.msgpack.encode([[*fields, "new"]]))[0].entries == [Entry("m")]
+
+
+def _letter(**changes: object) -> DeadLetter:
+    letter = DeadLetter("analysis_failed", "analyse", "ValueError", "t", 1, 2, 3, "0", b"x", request_id=b"r" * 16)
+    return msgspec.structs.replace(letter, **changes)
+
+
+def test_a_dead_letter_comes_back_as_it_went() -> None:
+    letter = _letter(entry_indexes=[1, 3], accepted=4)
+
+    assert decode_dead_letter(encode_dead_letter(letter)) == letter
+
+
+def test_a_repeated_failure_is_the_same_dead_letter_wherever_it_is_read() -> None:
+    assert _letter().id == _letter(partition=9, offset=9, occurred_at_us=9).id
+    assert _letter().id != _letter(reason="row_refused").id
+    assert _letter(request_id=None).id != _letter(request_id=None, offset=9).id
+
+
+def test_each_type_has_one_bit_and_a_rollup() -> None:
+    assert len({*PII_BIT.values()}) == len(PII_TYPES)
+    assert types_of_mask(PII_BIT["EMAIL"] | PII_BIT["PERSON"]) == ("EMAIL", "PERSON")
+    assert all(("pii", name) in UNIT_OF for name in PII_TYPES)
+    assert len(UNIT_OF) == len(ROLLUP_METRICS)
