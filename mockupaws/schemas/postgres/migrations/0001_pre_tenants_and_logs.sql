@@ -92,6 +92,7 @@ CREATE TABLE applied_requests (
 );
 CREATE INDEX applied_requests_by_age ON applied_requests USING brin (applied_at);
 
+-- Either side may write it first, the lines or the dead letters of a request; each adds its own count.
 CREATE TABLE ingest_receipts (
     tenant_id     uuid NOT NULL,
     request_id    uuid PRIMARY KEY,
@@ -124,7 +125,9 @@ CREATE TABLE dead_letters (
     topic            text NOT NULL,
     partition        integer NOT NULL,
     "offset"         bigint NOT NULL,
-    entries          integer NOT NULL,
+    accepted         integer NOT NULL,
+    entry_indexes    integer[] NOT NULL,
+    received_at      timestamptz,
     original         bytea NOT NULL,
     software_version text NOT NULL,
     occurred_at      timestamptz NOT NULL
@@ -149,6 +152,43 @@ CREATE TABLE archive_objects (
     created_at   timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX archive_objects_of_scenario ON archive_objects (scenario_id, hour);
+
+-- Partitions are made empty and then attached: ATTACH lets readers and writers of the parent go on, CREATE ... PARTITION OF
+-- stops them. Policies of the parent don't guard a partition that is named directly, so each has row-level security
+-- forced and no policy: whoever doesn't bypass it sees nothing there, whatever is granted by mistake.
+CREATE FUNCTION attach_partition(parent text, partition text, lower_bound timestamp, upper_bound timestamp, options text)
+    RETURNS boolean LANGUAGE plpgsql SET timezone = 'UTC' AS $$
+BEGIN
+    IF to_regclass(format('%I', partition)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (%s)', partition, parent, options);
+    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', partition);
+    EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', partition);
+    EXECUTE format('REVOKE ALL ON %I FROM PUBLIC', partition);
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, partition,
+                   lower_bound AT TIME ZONE 'UTC', upper_bound AT TIME ZONE 'UTC');
+    RETURN true;
+END $$;
+
+-- Both answer whether the partition was missing. Rollups of the last minutes are updated again and again: room in each
+-- page keeps these updates off the index (HOT), and vacuum has to come often to a small, hot table.
+CREATE FUNCTION make_log_partition(month date) RETURNS boolean LANGUAGE sql
+    RETURN attach_partition('scenario_logs', 'scenario_logs_' || to_char(month, 'YYYY_MM'), date_trunc('month', month::timestamp),
+                            date_trunc('month', month::timestamp) + interval '1 month', 'fillfactor = 100');
+CREATE FUNCTION make_metric_partition(day date) RETURNS boolean LANGUAGE sql
+    RETURN attach_partition('scenario_metrics', 'scenario_metrics_' || to_char(day, 'YYYY_MM_DD'), day::timestamp,
+                            day::timestamp + interval '1 day', 'fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05');
+
+-- What is covered by partitions now: the sinks ask before they write, since one row outside spoils a whole COPY.
+CREATE VIEW partition_bounds AS
+    SELECT parent.relname::text AS parent_table, child.relname::text AS partition_table,
+           substring(pg_get_expr(child.relpartbound, child.oid) FROM $$FROM \('([^']+)'\)$$)::timestamptz AS lower_bound,
+           substring(pg_get_expr(child.relpartbound, child.oid) FROM $$TO \('([^']+)'\)$$)::timestamptz AS upper_bound
+    FROM pg_inherits
+    JOIN pg_class AS parent ON parent.oid = pg_inherits.inhparent
+    JOIN pg_class AS child ON child.oid = pg_inherits.inhrelid
+    WHERE parent.relname IN ('scenario_logs', 'scenario_metrics') AND child.relkind = 'r';
 
 DO $$
 DECLARE tenant_table text;
@@ -205,7 +245,8 @@ CREATE FUNCTION changed_scenarios(since timestamptz)
         FROM scenarios AS s WHERE s.updated_at >= since ORDER BY s.updated_at;
     END;
 
-REVOKE ALL ON FUNCTION find_api_key, find_user, find_scenario_tenant, changed_api_keys, changed_scenarios FROM PUBLIC;
+REVOKE ALL ON FUNCTION find_api_key, find_user, find_scenario_tenant, changed_api_keys, changed_scenarios,
+    attach_partition, make_log_partition, make_metric_partition FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION find_api_key, find_user, find_scenario_tenant, changed_api_keys, changed_scenarios
     TO mockupaws_api;
 
@@ -215,4 +256,5 @@ GRANT SELECT, INSERT, UPDATE ON scenario_metrics, ingest_receipts, consumer_offs
 GRANT SELECT, INSERT ON applied_requests, archive_objects, dead_letters TO mockupaws_sink;
 GRANT SELECT ON tenants, users, scenario_logs, scenario_metrics, ingest_receipts, dead_letters, archive_objects,
     consumer_offsets TO mockupaws_api;
+GRANT SELECT ON partition_bounds TO mockupaws_sink;
 GRANT SELECT, INSERT, UPDATE ON scenarios, api_keys TO mockupaws_api;

@@ -1,0 +1,156 @@
+"""Maintenance: partitions are made before rows need them, and applied requests are forgotten once Kafka has.
+
+Reads from nothing, writes to Postgres as the owner. Promises that a row received now, in the month before or in the
+months ahead finds its partition, and that a request id is remembered for longer than Kafka can bring it again.
+Run by `python -m mockupaws.archive.lifecycle` (once at start, then hourly); `maintain` is one run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import asyncpg
+import structlog
+import uvloop
+
+from mockupaws.runtime.clock import SystemClock
+from mockupaws.runtime.errors import PipelineError, SettingsError
+from mockupaws.runtime.health import HealthReport, HealthServer
+from mockupaws.runtime.postgres import is_retriable, load_queries
+from mockupaws.runtime.settings import Settings
+from mockupaws.runtime.telemetry import configure_logging
+
+INTERVAL_SECONDS = 3600
+RETRY_SECONDS = 5
+METRIC_DAYS_BACK = 8
+"""A day more than the topics' retention: the oldest request a sink may still see finds its rollup's partition."""
+_DELETE_AT_ONCE = 10_000
+_LOCK_TIMEOUT_MS = 5_000
+_TIMEOUT_SECONDS = 60
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one run changed."""
+
+    partitions_made: int
+    requests_forgotten: int
+
+
+def plan_months(today: date, ahead: int) -> list[date]:
+    """First days of the month before `today`'s, its own, and `ahead` more."""
+    first = today.year * 12 + today.month - 2
+    return [date(month // 12, month % 12 + 1, 1) for month in range(first, first + ahead + 2)]
+
+
+def plan_days(today: date, ahead: int) -> list[date]:
+    """`METRIC_DAYS_BACK` days before `today`, itself, and `ahead` more."""
+    return [today + timedelta(days=offset) for offset in range(-METRIC_DAYS_BACK, ahead + 1)]
+
+
+async def maintain(settings: Settings, now: datetime) -> Done:
+    """One run of maintenance. Safe to repeat and to run twice at once."""
+    queries = load_queries("mockupaws.archive", "lifecycle.sql")
+    connection = await asyncpg.connect(
+        settings.postgres_owner_url,
+        timeout=settings.postgres_timeout_seconds,
+        command_timeout=_TIMEOUT_SECONDS,
+        statement_cache_size=0,
+        server_settings={"application_name": "mockupaws-maintenance", "lock_timeout": str(_LOCK_TIMEOUT_MS)},
+    )
+    try:
+        made = await _make_partitions(connection, queries, settings, now.astimezone(UTC).date())
+        forgotten = await _forget(connection, queries, now - timedelta(days=settings.applied_request_days))
+        return Done(made, forgotten)
+    finally:
+        await connection.close()
+
+
+async def _make_partitions(
+    connection: asyncpg.Connection, queries: dict[str, str], settings: Settings, today: date
+) -> int:
+    months = plan_months(today, settings.log_partitions_ahead_months)
+    days = plan_days(today, settings.metric_partitions_ahead_days)
+    made = 0
+    async with connection.transaction():
+        await connection.execute(queries["lock_partitions"])
+        for month in months:
+            made += await connection.fetchval(queries["make_log_partition"], month)
+        for day in days:
+            made += await connection.fetchval(queries["make_metric_partition"], day)
+    return made
+
+
+async def _forget(connection: asyncpg.Connection, queries: dict[str, str], before: datetime) -> int:
+    forgotten = 0
+    while True:
+        count = await connection.fetchval(queries["forget_applied_requests"], before, _DELETE_AT_ONCE)
+        forgotten += count
+        if count < _DELETE_AT_ONCE:
+            return forgotten
+
+
+class Maintenance:
+    """Runs `maintain` every hour; a failed run is reported as not ready and tried again soon."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._clock = SystemClock()
+        self._report = HealthReport(ready=False, lag_seconds=None, detail={"last_run": "none yet"})
+
+    def report(self) -> HealthReport:
+        return self._report
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            wait_seconds = INTERVAL_SECONDS if await self._run_once() else RETRY_SECONDS
+            try:
+                await asyncio.wait_for(stop.wait(), wait_seconds)
+            except TimeoutError:
+                continue
+
+    async def _run_once(self) -> bool:
+        now = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
+        try:
+            done = await maintain(self._settings, now)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if not is_retriable(error):
+                raise
+            log.warning("maintenance_failed", error=type(error).__name__)
+            self._report = HealthReport(ready=False, lag_seconds=None, detail={"last_run": type(error).__name__})
+            return False
+        if done.partitions_made or done.requests_forgotten:
+            log.info("maintained", partitions_made=done.partitions_made, requests_forgotten=done.requests_forgotten)
+        self._report = HealthReport(ready=True, lag_seconds=None, detail={"last_run": now.isoformat()})
+        return True
+
+
+async def _serve(settings: Settings) -> None:
+    if not settings.postgres_owner_url:
+        raise SettingsError("MOCKUPAWS_POSTGRES_OWNER_URL is empty: maintenance needs the owner's role")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    maintenance = Maintenance(settings)
+    with HealthServer(settings.health_port, maintenance.report):
+        await maintenance.run(stop)
+
+
+def main() -> None:
+    settings = Settings.from_environ(os.environ)
+    configure_logging("maintenance", settings.log_level)
+    try:
+        uvloop.run(_serve(settings))
+    except PipelineError as error:
+        raise SystemExit(f"maintenance: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

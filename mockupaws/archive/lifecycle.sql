@@ -1,0 +1,20 @@
+-- name: make_log_partition
+-- Makes the partition of `scenario_logs` for the month of $1; answers whether it was missing.
+SELECT make_log_partition($1::date);
+
+-- name: make_metric_partition
+-- Makes the partition of `scenario_metrics` for the day $1; answers whether it was missing.
+SELECT make_metric_partition($1::date);
+
+-- name: lock_partitions
+-- One maintenance run at a time, until the end of the transaction.
+SELECT pg_advisory_xact_lock(7811325);
+
+-- name: forget_applied_requests
+-- Drops up to $2 requests applied before $1, oldest first; answers how many. Small steps keep locks and WAL bursts short.
+WITH old AS (
+    SELECT ctid FROM applied_requests WHERE applied_at < $1 LIMIT $2
+), gone AS (
+    DELETE FROM applied_requests WHERE ctid = ANY (ARRAY(SELECT ctid FROM old)) AND applied_at < $1 RETURNING 1
+)
+SELECT count(*) FROM gone;
