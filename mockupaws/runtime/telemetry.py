@@ -1,0 +1,125 @@
+"""What each process tells of itself: structured logs on stderr, and the one catalogue of metrics.
+
+Log lines are events with a stable name and fields, as `key=value` (or JSON, one object a line); they never hold a
+message, key or token. Metric names are `mockupaws_<what>_<unit>[_total]`; label values come from closed sets, so that
+the number of series stays bounded.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+LogFormat = Literal["key_value", "json"]
+
+QUIET_LIBRARIES = ("aiokafka", "faust", "mode", "botocore", "fsspec", "s3fs", "httpx", "httpcore", "asyncio")
+"""They build records on hot paths even where nobody prints them; below WARNING they say nothing we need."""
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+def configure_logging(process: str, level: str = "info", form: LogFormat = "key_value") -> None:
+    """From here on every log line of this process, ours or a library's, goes to stderr with `process` in it."""
+    renderer: structlog.types.Processor
+    if form == "json":
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.processors.LogfmtRenderer(
+            key_order=["timestamp", "level", "event", "process"], bool_as_flag=False
+        )
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in QUIET_LIBRARIES:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    structlog.contextvars.bind_contextvars(process=process)
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """Events are short past-tense names with fields: `log.info("partition_assigned", topic=…, partition=…)`."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+# Ingest gateway
+
+INGEST_REQUESTS = Counter(
+    "mockupaws_ingest_requests_total", "Ingest requests answered, by HTTP status code.", ["status"]
+)
+INGEST_ENTRIES = Counter(
+    "mockupaws_ingest_entries_total", "Log entries seen by the gateway, by what became of them.", ["outcome"]
+)
+INGEST_BODY_BYTES = Counter("mockupaws_ingest_body_bytes_total", "Bytes of request bodies after inflating.")
+INGEST_ACK_SECONDS = Histogram(
+    "mockupaws_ingest_ack_seconds", "From the first byte of a request to its 202.", buckets=_SECONDS
+)
+PUBLISH_PENDING_BYTES = Gauge("mockupaws_publish_pending_bytes", "Bytes sent to the brokers and not yet acknowledged.")
+PUBLISHED_BUNDLES = Counter("mockupaws_published_bundles_total", "Bundles acknowledged by the brokers.")
+PUBLISH_FAILURES = Counter(
+    "mockupaws_publish_failures_total", "Bundles the brokers did not acknowledge, by reason.", ["reason"]
+)
+DIRECTORY_AGE_SECONDS = Gauge(
+    "mockupaws_directory_age_seconds", "Age of the gateway's knowledge of keys and scenarios."
+)
+
+# Stream processors
+
+ANALYSED_RECORDS = Counter("mockupaws_analysed_records_total", "Records of ingest.requests analysed and passed on.")
+ANALYSED_ENTRIES = Counter("mockupaws_analysed_entries_total", "Log entries analysed.")
+ANALYSE_SECONDS = Histogram("mockupaws_analyse_seconds", "CPU part of analysing one record.", buckets=_SECONDS)
+PROCESSOR_IN_FLIGHT = Gauge("mockupaws_processor_in_flight_records", "Records analysed and awaiting acknowledgement.")
+
+# Sinks
+
+SINK_ENTRIES = Counter("mockupaws_sink_entries_total", "Log entries written, by sink.", ["sink"])
+SINK_REPEATS = Counter(
+    "mockupaws_sink_repeated_requests_total", "Requests dropped because the sink had applied them.", ["sink"]
+)
+SINK_TRANSACTION_SECONDS = Histogram(
+    "mockupaws_sink_transaction_seconds", "Duration of one transaction, by sink.", ["sink"], buckets=_SECONDS
+)
+SINK_RETRIES = Counter(
+    "mockupaws_sink_retries_total", "Transactions or objects tried again, by sink and reason.", ["sink", "reason"]
+)
+SINK_FRESHNESS_SECONDS = Gauge(
+    "mockupaws_sink_freshness_seconds", "Now minus received_at of the newest committed entry, by sink.", ["sink"]
+)
+DEAD_LETTERS = Counter("mockupaws_dead_letters_total", "Requests or records dead-lettered, by reason.", ["reason"])
+
+# API
+
+API_REQUESTS = Counter(
+    "mockupaws_api_requests_total", "API requests answered, by route template and status.", ["route", "status"]
+)
+API_SECONDS = Histogram(
+    "mockupaws_api_seconds", "Time to answer an API request, by route template.", ["route"], buckets=_SECONDS
+)
