@@ -80,7 +80,7 @@ class Chunk:
 
 
 class LineChunker:
-    """Cuts blocks of bytes into chunks that end where lines end; the result doesn't depend on the blocks' borders."""
+    """Cuts blocks (≤ MAX_LINE_BYTES) into chunks that end where lines end, the same wherever the blocks' borders are."""
 
     __slots__ = ("_part", "_rest")
 

@@ -1,0 +1,134 @@
+"""Retries keep their key, refusals stop the run, and no total is guessed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+import zstandard
+
+from mockupaws.cli.batch_entries import MAX_BATCH_BYTES, Batch, Batcher
+from mockupaws.cli.client_settings import ClientSettings
+from mockupaws.cli.ship_batches import GaveUpError, Patience, RefusedError, Shipper
+from mockupaws.schemas.requests import Entry
+
+SETTINGS = ClientSettings(ingest_url="http://gateway", api_url="http://api", api_key="mk_x_y", scenario_id="s")
+PATIENCE = Patience(give_up_after_seconds=1.0, receipts_seconds=1.0)
+
+
+def batches(lines: int, max_lines: int = 10) -> Iterator[Batch]:
+    batcher = Batcher("s", "run", max_lines)
+    for number in range(lines):
+        yield from batcher.add(Entry(f"line {number}"))
+    yield from batcher.flush()
+
+
+def body_of(request: httpx.Request) -> dict[str, list[object]]:
+    return dict(json.loads(zstandard.ZstdDecompressor().decompress(request.content)))
+
+
+class Servers:
+    """Gateway and API in one: stores each key once; `answer` may step in before."""
+
+    def __init__(self, answer: Callable[[httpx.Request, int], httpx.Response | None]) -> None:
+        self._answer = answer
+        self.calls = 0
+        self.keys: list[str] = []
+        self.stored: dict[str, int] = {}
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.calls += 1
+        if request.method == "POST":
+            self.keys.append(request.headers["Idempotency-Key"])
+        if (answer := self._answer(request, self.calls)) is not None:
+            return answer
+        if request.method == "GET":
+            lines = self.stored[request.url.path.rpartition("/")[2]]
+            return httpx.Response(200, json={"state": "stored", "accepted": lines, "stored": lines, "dead_lettered": 0})
+        key, lines = self.keys[-1], len(body_of(request)["logs"])
+        answer_body = {
+            "request_id": key,
+            "accepted": lines,
+            "rejected": [],
+            "receipt": f"/api/v1/ingest/receipts/{key}",
+        }
+        self.stored[key] = lines
+        return httpx.Response(202, json=answer_body)
+
+
+async def ship(servers: Servers, lines: int = 25) -> Shipper:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(servers)) as client:
+        shipper = Shipper(SETTINGS, PATIENCE, client)
+        await shipper.ship(batches(lines))
+        return shipper
+
+
+async def test_all_lines_are_stored() -> None:
+    shipper = await ship(Servers(lambda _request, _call: None))
+    assert (shipper.totals.sent, shipper.totals.accepted, shipper.totals.stored) == (25, 25, 25)
+    assert shipper.totals.unconfirmed == 0
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+async def test_a_retry_keeps_its_key_and_counts_once(status: int) -> None:
+    servers = Servers(lambda _request, call: httpx.Response(status, headers={"Retry-After": "0"}) if call < 6 else None)
+    shipper = await ship(servers)
+    assert shipper.totals.stored == 25
+    assert set(servers.keys) == set(servers.stored) == {"run-1", "run-2", "run-3"}
+    assert len(servers.keys) == 3 + 5
+
+
+async def test_a_gateway_that_is_away_is_waited_for() -> None:
+    def answer(_request: httpx.Request, call: int) -> None:
+        if call < 8:
+            raise httpx.ConnectError("refused")
+
+    assert (await ship(Servers(answer))).totals.stored == 25
+
+
+async def test_nothing_gets_through() -> None:
+    with pytest.raises(GaveUpError, match="HTTP 503"):
+        await ship(Servers(lambda _request, _call: httpx.Response(503)))
+
+
+async def test_a_refusal_stops_with_its_reason() -> None:
+    error = {"error": {"code": "scenario_not_found", "message": "no such scenario", "retryable": False}}
+    servers = Servers(lambda _request, _call: httpx.Response(404, json=error))
+    with pytest.raises(RefusedError, match="HTTP 404 scenario_not_found: no such scenario"):
+        await ship(servers)
+    assert servers.calls <= 4
+
+
+async def test_receipts_that_stay_queued_end_the_run() -> None:
+    def answer(request: httpx.Request, _call: int) -> httpx.Response | None:
+        return httpx.Response(200, json={"state": "queued"}) if request.method == "GET" else None
+
+    with pytest.raises(GaveUpError, match="25 accepted lines have no final receipt"):
+        await ship(Servers(answer))
+
+
+async def test_rejected_and_dead_lettered_lines_are_told_apart() -> None:
+    def answer(request: httpx.Request, _call: int) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(
+                200, json={"state": "partly_dead_lettered", "accepted": 4, "stored": 3, "dead_lettered": 1}
+            )
+        rejected = [{"index": 0, "code": "message_too_large", "message": "too long"}]
+        return httpx.Response(202, json={"request_id": "r", "accepted": 4, "rejected": rejected, "receipt": "/r"})
+
+    totals = (await ship(Servers(answer), lines=5)).totals
+    assert (totals.accepted, totals.stored, totals.dead_lettered, totals.unconfirmed) == (4, 3, 1, 0)
+    assert totals.rejected == {"message_too_large: too long": 1}
+
+
+def test_batches_hold_to_their_limits_and_keep_the_order() -> None:
+    batcher = Batcher("s", "run", max_lines=1000)
+    made = [b for n in range(2500) for b in batcher.add(Entry(str(n) + "x" * 4000))] + list(batcher.flush())
+    sizes = [zstandard.frame_content_size(batch.body) for batch in made]
+    assert all(size <= MAX_BATCH_BYTES + 100 for size in sizes)
+    assert all(batch.entries <= 1000 for batch in made)
+    logs = [log for b in made for log in json.loads(zstandard.ZstdDecompressor().decompress(b.body))["logs"]]
+    assert [int(log["message"].rstrip("x")) for log in logs] == list(range(2500))
+    assert len({batch.idempotency_key for batch in made}) == len(made)
