@@ -1,0 +1,83 @@
+"""AWS_ACCESS_KEY by its issued prefixes; AWS_SECRET_KEY only after a name that says so, since it has no prefix."""
+
+from __future__ import annotations
+
+import re
+
+from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
+
+_ACCESS_KEY_LENGTH = 20
+_SECRET_KEY_LENGTH = 40
+_SECRET_KEY_CHARACTER_AFTER = re.compile(rb"[A-Za-z0-9/+=]")
+
+
+def check_access_key(data: bytes, end: int) -> Span | None:
+    return end - _ACCESS_KEY_LENGTH, end
+
+
+def check_secret_key(data: bytes, end: int) -> Span | None:
+    start = end - _SECRET_KEY_LENGTH
+    secret = data[start:end]
+    if _SECRET_KEY_CHARACTER_AFTER.match(data, end) or secret.isalpha() or secret.lower() == secret:
+        return None
+    return start, end
+
+
+AWS_ACCESS_KEY = Detector(
+    pii_type="AWS_ACCESS_KEY",
+    why="Names an AWS credential or principal. Prefixes of the IAM user guide (unique identifiers), 20 characters.",
+    expressions=(
+        Expression(
+            "aws.access_key",
+            r"\b(AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|APKA|AROA|ASCA)[A-Z0-9]{16}\b",
+            check_access_key,
+            1.0,
+        ),
+    ),
+    positives=(
+        ("aws_access_key_id=AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
+        ('{"AccessKeyId":"ASIAY34FZKBOKMUTVV7A"}', "ASIAY34FZKBOKMUTVV7A"),
+        ("X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20261123", "AKIAIOSFODNN7EXAMPLE"),
+    ),
+    negatives=(
+        "AKIAIOSFODNN7EXAMPLEX is too long",
+        "akiaiosfodnn7example is lower case",
+        "sha XAKIAIOSFODNN7EXAMPLE",
+        "key [AWS_ACCESS_KEY] used",
+    ),
+)
+
+AWS_SECRET_KEY = Detector(
+    pii_type="AWS_SECRET_KEY",
+    why="Gives the rights of an AWS principal. 40 characters of base64 mean nothing alone, so a name must precede them.",
+    expressions=(
+        Expression(
+            "aws.secret_key",
+            r"(secret[_. -]?(access[_. -]?)?key|aws[_. -]?secret)[\"'\\]{0,3}\s{0,3}(=>|:=|[:=])\s{0,3}[\"'\\]{0,3}"
+            r"[A-Za-z0-9/+]{40}",
+            check_secret_key,
+            0.98,
+            caseless=True,
+        ),
+    ),
+    positives=(
+        (
+            "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+        (
+            '{"SecretAccessKey":"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}',
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+        (
+            "export AWS_SECRET_ACCESS_KEY='wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY'",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+    ),
+    negatives=(
+        "blob wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "secret_key=da39a3ee5e6b4b0d3255bfef95601890afd80709 is a digest",
+        "aws_secret_access_key=[AWS_SECRET_KEY]",
+        "aws_secret_access_key=****************************************",
+    ),
+)

@@ -1,0 +1,46 @@
+"""What a detector is: expressions that a scan looks for, the exact check of each hit, and examples that prove both.
+
+A hit carries only the offset where the expression ended (reporting starts too would cost the scan a third), so an
+expression ends at a place its check knows: after a fixed number of characters, or at a sign such as `@`. The check
+then reads the surroundings and answers with the exact span, or None. Checks see the bytes of many lines at once,
+kept apart by NUL, and never look past one: no class in their expressions matches NUL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Span = tuple[int, int]
+"""Start and end in bytes."""
+
+Check = Callable[[bytes, int], Span | None]
+"""(bytes, offset of the hit's end) → the exact span, or None where the hit is no finding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One expression of the scan and what tells its true hits from the false."""
+
+    rule: str
+    """Names the expression in findings: `<family>.<what it looks for>`."""
+    pattern: str
+    """In Hyperscan's syntax, on bytes; never matches NUL."""
+    check: Check
+    score: float
+    """Share of hits passing the check that are expected to be right: 1.0 where a checksum or a prefix proves it."""
+    caseless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """Everything known about one type of finding."""
+
+    pii_type: str
+    why: str
+    """What it protects and how it tells a finding from its look-alikes."""
+    expressions: tuple[Expression, ...]
+    positives: tuple[tuple[str, str], ...]
+    """(line, text that must be found in it)."""
+    negatives: tuple[str, ...]
+    """Lines in which nothing of this type may be found."""

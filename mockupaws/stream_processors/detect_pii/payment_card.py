@@ -1,0 +1,69 @@
+"""CREDIT_CARD: issuer ranges in the expression, then length, separators and the Luhn sum."""
+
+from __future__ import annotations
+
+import re
+
+from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
+
+_SIXTEEN = (
+    r"(?:4[0-9]{3}|5[1-5][0-9]{2}|2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}|7[01][0-9]|720)"
+    r"|6(?:011|4[4-9][0-9]|5[0-9]{2}|2[0-9]{2})|35(?:2[89]|[3-8][0-9]))"
+)
+_FIFTEEN = r"3[47][0-9]{2}"
+_FOURTEEN = r"3(?:0[0-5]|[68][0-9])[0-9]"
+_LONGEST = 19
+_CARD = re.compile(
+    (
+        rf"(?<![0-9A-Za-z_])(?:{_SIXTEEN}([ -]?)[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}"
+        rf"|{_FIFTEEN}([ -]?)[0-9]{{6}}\2[0-9]{{5}}|{_FOURTEEN}([ -]?)[0-9]{{6}}\3[0-9]{{4}})\Z"
+    ).encode()
+)
+_PART_OF_LONGER_BEFORE = re.compile(rb"(?:[0-9][.,]|[0-9A-Fa-f]-|[0-9] )\Z")
+_PART_OF_LONGER_AFTER = re.compile(rb"[.,-][0-9A-Fa-f]| [0-9]{4}(?![0-9])")
+_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
+"""Each digit doubled, and the digits of the result added."""
+
+
+def passes_luhn(digits: bytes) -> bool:
+    """ISO/IEC 7812-1: the sum of all digits, every second one doubled from the right, ends in 0."""
+    plain, doubled = digits[::-2], digits[-2::-2].translate(_DOUBLED)
+    return (sum(plain) + sum(doubled) - 48 * len(digits)) % 10 == 0
+
+
+def check_card(data: bytes, end: int) -> Span | None:
+    found = _CARD.search(data, max(0, end - _LONGEST - 1), end)
+    if found is None:
+        return None
+    start = found.start()
+    if _PART_OF_LONGER_BEFORE.search(data, max(0, start - 2), start) or _PART_OF_LONGER_AFTER.match(data, end):
+        return None
+    digits = found[0].translate(None, b" -")
+    return (start, end) if passes_luhn(digits) and len(set(digits)) > 1 else None
+
+
+CREDIT_CARD = Detector(
+    pii_type="CREDIT_CARD",
+    why="Payment data (PCI DSS). Issuer range, length of that issuer, one kind of separator and the Luhn sum must agree, "
+    "and the digits must not be part of a longer number, version or id.",
+    expressions=(
+        Expression("card.16", rf"\b{_SIXTEEN}[ -]?[0-9]{{4}}[ -]?[0-9]{{4}}[ -]?[0-9]{{4}}\b", check_card, 0.95),
+        Expression("card.15", rf"\b{_FIFTEEN}[ -]?[0-9]{{6}}[ -]?[0-9]{{5}}\b", check_card, 0.95),
+        Expression("card.14", rf"\b{_FOURTEEN}[ -]?[0-9]{{6}}[ -]?[0-9]{{4}}\b", check_card, 0.9),
+    ),
+    positives=(
+        ("card 4111 1111 1111 1111 declined", "4111 1111 1111 1111"),
+        ('{"pan":"5555555555554444"}', "5555555555554444"),
+        ("amex=3782-822463-10005;", "3782-822463-10005"),
+        ("diners 30569309025904.", "30569309025904"),
+    ),
+    negatives=(
+        "order 4111111111111112 shipped",
+        "id 4111-1111-1111-1111-1111",
+        "ratio 0.4111111111111111",
+        "trace 41111111-1111-1111-1111-111111111111",
+        "span 4111111111111111abcd",
+        "card [CREDIT_CARD:1111] declined",
+        "masked **** **** **** 1111",
+    ),
+)

@@ -1,0 +1,127 @@
+"""Finds personal data in bytes: one Hyperscan pass over all expressions, then exact checks where one hit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import hyperscan
+
+from mockupaws.runtime.errors import PermanentError
+from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
+from mockupaws.stream_processors.detect_pii.table import DETECTORS
+
+SEPARATOR = b"\0"
+"""Put between lines that are scanned together; no finding spans it."""
+
+
+class ExpressionRefused(PermanentError):
+    """An expression does not compile."""
+
+
+class Found(NamedTuple):
+    """One finding, in bytes of what was scanned."""
+
+    start: int
+    end: int
+    pii_type: str
+    rule: str
+    score: float
+
+
+_Candidate = tuple[int, int, int, int]
+"""Start, end, rank of the type, number of the expression."""
+
+
+class Scanner:
+    """All detectors compiled into one database. One scan at a time: not to be shared between threads."""
+
+    def __init__(self, detectors: Sequence[Detector] = DETECTORS) -> None:
+        """Raises ExpressionRefused naming the expression that does not compile."""
+        self._expressions: list[tuple[Expression, str, int]] = [
+            (expression, detector.pii_type, rank)
+            for rank, detector in enumerate(detectors)
+            for expression in detector.expressions
+        ]
+        self._database = _compile([expression for expression, _, _ in self._expressions])
+        self._scan = self._database.scan
+
+    def scan(self, data: bytes) -> list[Found]:
+        """The findings in their order, none overlapping another and none spanning SEPARATOR."""
+        hits: list[tuple[int, int]] = []
+        self._scan(data, match_event_handler=_note, context=hits)
+        if not hits:
+            return []
+        candidates: set[_Candidate] = set()
+        for end, number in hits:
+            expression, _, rank = self._expressions[number]
+            span = expression.check(data, end)
+            if span is not None:
+                candidates.add((*span, rank, number))
+        if not candidates:
+            return []
+        return [
+            Found(start, end, self._expressions[number][1], expression.rule, expression.score)
+            for start, end, _, number in _without_overlaps(candidates)
+            for expression in (self._expressions[number][0],)
+        ]
+
+
+def _note(number: int, start: int, end: int, flags: int, hits: list[tuple[int, int]]) -> None:
+    hits.append((end, number))
+
+
+def _without_overlaps(candidates: Iterable[_Candidate]) -> list[_Candidate]:
+    """The rule: a span inside a longer one gives way to it; else, of two that overlap, the type ranked later does."""
+    ordered = sorted(candidates, key=lambda c: (c[0], -c[1], c[2], c[3]))
+    kept: list[_Candidate] = []
+    group: list[_Candidate] = []
+    group_end = 0
+    for candidate in ordered:
+        if candidate[0] >= group_end:
+            kept += _settle(group)
+            group = []
+        group.append(candidate)
+        group_end = max(group_end, candidate[1])
+    return kept + _settle(group)
+
+
+def _settle(group: list[_Candidate]) -> list[_Candidate]:
+    """Applies the rule to spans, in order of their starts, that overlap one after the other."""
+    if len(group) <= 1:
+        return group
+    preferences: list[tuple[bool, int, _Candidate]] = []
+    longest = (0, 0)
+    for candidate in group:
+        inside = candidate[1] <= longest[1] and candidate[:2] != longest
+        preferences.append((inside, candidate[2], candidate))
+        if candidate[1] > longest[1]:
+            longest = candidate[:2]
+    chosen: list[_Candidate] = []
+    for _, _, candidate in sorted(preferences):
+        if all(candidate[0] >= other[1] or candidate[1] <= other[0] for other in chosen):
+            chosen.append(candidate)
+    return sorted(chosen)
+
+
+def _compile(expressions: Sequence[Expression]) -> Any:
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    try:
+        _compile_into(database, expressions)
+    except hyperscan.HyperscanError:
+        for expression in expressions:
+            try:
+                _compile_into(hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK), [expression])
+            except hyperscan.HyperscanError as error:
+                raise ExpressionRefused(f"expression {expression.rule} does not compile: {error}") from error
+        raise
+    return database
+
+
+def _compile_into(database: Any, expressions: Sequence[Expression]) -> None:
+    database.compile(
+        expressions=[expression.pattern.encode("latin-1") for expression in expressions],
+        ids=list(range(len(expressions))),
+        elements=len(expressions),
+        flags=[hyperscan.HS_FLAG_CASELESS if expression.caseless else 0 for expression in expressions],
+    )

@@ -1,0 +1,36 @@
+"""All detectors in one table. Its order ranks them: of two findings that overlap, the earlier type wins.
+
+Types that prove themselves by their own form come first; PASSWORD, which only a name proves, gives way to the token
+that stands there, and addresses give way to the credentials around them.
+"""
+
+from __future__ import annotations
+
+from mockupaws.stream_processors.detect_pii.api_token import API_TOKEN
+from mockupaws.stream_processors.detect_pii.aws_credentials import AWS_ACCESS_KEY, AWS_SECRET_KEY
+from mockupaws.stream_processors.detect_pii.bank_account import IBAN
+from mockupaws.stream_processors.detect_pii.detector import Detector
+from mockupaws.stream_processors.detect_pii.email_address import EMAIL
+from mockupaws.stream_processors.detect_pii.ip_address import IPV4, IPV6
+from mockupaws.stream_processors.detect_pii.json_web_token import JWT
+from mockupaws.stream_processors.detect_pii.password import PASSWORD
+from mockupaws.stream_processors.detect_pii.payment_card import CREDIT_CARD
+from mockupaws.stream_processors.detect_pii.private_key import PRIVATE_KEY
+from mockupaws.stream_processors.detect_pii.social_security_number import US_SSN
+from mockupaws.stream_processors.detect_pii.url_credentials import URL_CREDENTIALS
+
+DETECTORS: tuple[Detector, ...] = (
+    PRIVATE_KEY,
+    JWT,
+    AWS_ACCESS_KEY,
+    AWS_SECRET_KEY,
+    URL_CREDENTIALS,
+    API_TOKEN,
+    PASSWORD,
+    EMAIL,
+    IBAN,
+    CREDIT_CARD,
+    US_SSN,
+    IPV6,
+    IPV4,
+)
