@@ -1,0 +1,57 @@
+# Every target works as the first command in a fresh clone: it makes what it needs. `make help` lists them.
+VENV := .venv
+RUN := $(VENV)/bin/mockupaws
+# The first of these that is new enough; `make PYTHON=/path/to/python3.12 up` chooses another.
+PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
+UNIT := tests/unit tests/contract
+
+.PHONY: help up down status clean test test-unit check format bench lock ready ready-to-test
+.DEFAULT_GOAL := help
+
+help: ## Shows this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ready ## Sets up, starts everything, sends a real sample, prints the bill and the addresses
+	@$(RUN) up
+
+down: ready ## Stops everything; data stays
+	@$(RUN) down
+
+status: ready ## Shows each process
+	@$(RUN) status
+
+clean: ## Stops everything and removes all that was made here: data, logs, environment
+	@if [ -x $(RUN) ]; then $(RUN) down; fi
+	rm -rf .mockupaws $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+test: ready-to-test ## Runs all tests against services of their own
+	@$(VENV)/bin/pytest tests --ignore=tests/benchmarks
+
+test-unit: ready-to-test ## Runs the tests that need no service
+	@$(VENV)/bin/pytest $(UNIT)
+
+check: ready-to-test ## Lint, format, types, import order; changes nothing
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+format: ready-to-test ## Formats the code and sorts imports
+	@$(VENV)/bin/ruff check --fix-only .
+	@$(VENV)/bin/ruff format .
+
+bench: ready-to-test ## Measures the whole way: lines/s, latencies, CPU and memory by process
+	@$(VENV)/bin/python -m tests.benchmarks.end_to_end
+
+lock: ready-to-test ## Writes the lock files anew from pyproject.toml
+	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--upgrade --extra build -o requirements.lock pyproject.toml
+	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--extra build --extra test --upgrade -c requirements.lock -o requirements-test.lock pyproject.toml
+
+ready:
+	@$(PYTHON) scripts/set_up.py $(VENV) requirements.lock
+
+ready-to-test:
+	@$(PYTHON) scripts/set_up.py $(VENV) requirements-test.lock
