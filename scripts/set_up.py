@@ -57,7 +57,7 @@ def install(python: Path, arguments: list) -> None:
     if pip.wait():
         raise SystemExit(
             "".join(said[-30:]) + "set-up: pip failed, its last words are above. "
-            "Without a network, point pip at a mirror or a folder of wheels (PIP_INDEX_URL, PIP_FIND_LINKS), then run make again."
+            "Without a network, point pip at a mirror (PIP_INDEX_URL) or a folder of wheels (PIP_FIND_LINKS) first."
         )
 
 
