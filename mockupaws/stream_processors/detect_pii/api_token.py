@@ -102,7 +102,10 @@ API_TOKEN = Detector(
         ),
         ("Authorization: Bearer 2YotnFZFEjr1zCsicMWpAA==", "2YotnFZFEjr1zCsicMWpAA=="),
         ('{"api_key":"a8f5f167f44f4964e6c998dee827110c"}', "a8f5f167f44f4964e6c998dee827110c"),
-        ("slack xoxb-17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzqqgy", "xoxb-17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzqqgy"),
+        (
+            "slack xoxb-17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzqqgy",
+            "xoxb-17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzqqgy",
+        ),
     ),
     negatives=(
         "token=550e8400-e29b-41d4-a716-446655440000",

@@ -59,9 +59,7 @@ def check_ipv6(data: bytes, end: int) -> Span | None:
 IPV4 = Detector(
     pii_type="IPV4",
     why="Online identifier (GDPR recital 30). Four octets that stand alone: no version, no part of a longer number.",
-    expressions=(
-        Expression("ipv4.dotted", r"\b[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\b", check_ipv4, 0.95),
-    ),
+    expressions=(Expression("ipv4.dotted", r"\b[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\b", check_ipv4, 0.95),),
     positives=(
         ("client=203.0.113.7:51324 connected", "203.0.113.7"),
         ("from 10.1.2.3, 192.0.2.1", "192.0.2.1"),
@@ -82,7 +80,9 @@ IPV6 = Detector(
     pii_type="IPV6",
     why="Online identifier. Accepted only where inet_pton accepts the whole run of hex digits, colons and dots.",
     expressions=(
-        Expression("ipv6.full", r"\b[0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){5}:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]", check_ipv6, 1.0),
+        Expression(
+            "ipv6.full", r"\b[0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){5}:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]", check_ipv6, 1.0
+        ),
         Expression("ipv6.compressed", r"\b[0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,6}::", check_ipv6, 1.0),
         Expression("ipv6.leading", r"[^0-9A-Za-z_:\x00]::[0-9A-Fa-f]", check_ipv6, 0.95),
     ),

@@ -21,9 +21,7 @@ PRIVATE_KEY = Detector(
     pii_type="PRIVATE_KEY",
     why="Whoever reads it can sign and decrypt in its owner's name. The PEM header proves it; a public key is none.",
     expressions=(
-        Expression(
-            "private_key.pem", r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY( BLOCK)?-----", check_block, 1.0
-        ),
+        Expression("private_key.pem", r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY( BLOCK)?-----", check_block, 1.0),
     ),
     positives=(
         (

@@ -15,7 +15,7 @@ SEPARATOR = b"\0"
 """Put between lines that are scanned together; no finding spans it."""
 
 
-class ExpressionRefused(PermanentError):
+class ExpressionRefusedError(PermanentError):
     """An expression does not compile."""
 
 
@@ -37,7 +37,7 @@ class Scanner:
     """All detectors compiled into one database. One scan at a time: not to be shared between threads."""
 
     def __init__(self, detectors: Sequence[Detector] = DETECTORS) -> None:
-        """Raises ExpressionRefused naming the expression that does not compile."""
+        """Raises ExpressionRefusedError naming the expression that does not compile."""
         self._expressions: list[tuple[Expression, str, int]] = [
             (expression, detector.pii_type, rank)
             for rank, detector in enumerate(detectors)
@@ -113,7 +113,7 @@ def _compile(expressions: Sequence[Expression]) -> Any:
             try:
                 _compile_into(hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK), [expression])
             except hyperscan.HyperscanError as error:
-                raise ExpressionRefused(f"expression {expression.rule} does not compile: {error}") from error
+                raise ExpressionRefusedError(f"expression {expression.rule} does not compile: {error}") from error
         raise
     return database
 
