@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
-import structlog
 import uvloop
 
 from mockupaws.runtime.clock import SystemClock
@@ -22,7 +21,7 @@ from mockupaws.runtime.errors import PipelineError, SettingsError
 from mockupaws.runtime.health import HealthReport, HealthServer
 from mockupaws.runtime.postgres import is_retriable, load_queries
 from mockupaws.runtime.settings import Settings
-from mockupaws.runtime.telemetry import configure_logging
+from mockupaws.runtime.telemetry import configure_logging, get_logger
 
 INTERVAL_SECONDS = 3600
 RETRY_SECONDS = 5
@@ -32,7 +31,7 @@ _DELETE_AT_ONCE = 10_000
 _LOCK_TIMEOUT_MS = 5_000
 _TIMEOUT_SECONDS = 60
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

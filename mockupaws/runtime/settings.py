@@ -104,9 +104,11 @@ class Settings:
     """How long it waits for them."""
     sink_transaction_max_lines: int = 20_000
     """Lines after which a sink closes a transaction."""
+    sink_batch_max_bytes: int = 32 * 1024 * 1024
+    """Bytes of records after which a sink closes a transaction or an object, whatever their lines."""
     parquet_flush_seconds: float = 5.0
     """Age at which buffered lines are written to an object."""
-    parquet_flush_lines: int = 200_000
+    parquet_flush_lines: int = 100_000
     """Buffered lines at which they are written at once."""
 
     log_partitions_ahead_months: int = 2

@@ -100,6 +100,8 @@ CREATE TABLE ingest_receipts (
     accepted      integer NOT NULL,
     stored        integer NOT NULL DEFAULT 0,
     dead_lettered integer NOT NULL DEFAULT 0,
+    -- Entries that came under the same id with another body: all in the dead letters, and in none of the counts above.
+    reused        integer NOT NULL DEFAULT 0,
     received_at   timestamptz NOT NULL
 );
 

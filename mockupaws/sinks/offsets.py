@@ -1,0 +1,62 @@
+"""Offsets kept in Postgres beside the rows they account for: loaded on assignment, moved by compare-and-set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from mockupaws.runtime.errors import RetriableError
+from mockupaws.runtime.postgres import Connection, Pool, load_queries
+from mockupaws.sinks.batch import OffsetRange
+
+TopicKey = tuple[UUID, int]
+"""Topic id and partition: a topic that was deleted and made again has other keys."""
+
+_QUERIES = load_queries("mockupaws.sinks", "offsets.sql")
+
+
+class OffsetConflictError(RetriableError):
+    """The offsets in Postgres aren't where this sink left them: read them again and go on from there."""
+
+
+async def load_offsets(pool: Pool, sink: str, log_starts: Mapping[TopicKey, tuple[str, int]]) -> dict[TopicKey, int]:
+    """The next offset of each partition named in `log_starts` (topic name, first offset of the log).
+
+    A partition never seen begins at its log start, and that is written down before anything is read.
+    """
+    keys = list(log_starts)
+    topic_ids, partitions = [key[0] for key in keys], [key[1] for key in keys]
+    async with pool.acquire() as connection, connection.transaction():
+        for key in keys:
+            topic, start = log_starts[key]
+            await connection.execute(_QUERIES["insert_offset"], sink, key[0], topic, key[1], start)
+        rows = await connection.fetch(_QUERIES["load_offsets"], sink, topic_ids, partitions)
+    return {(row["topic_id"], row["partition"]): row["next_offset"] for row in rows}
+
+
+async def read_offsets(pool: Pool, sink: str, ranges: Sequence[OffsetRange]) -> dict[TopicKey, int]:
+    """What Postgres holds now for the partitions of `ranges`."""
+    async with pool.acquire() as connection:
+        rows = await connection.fetch(
+            _QUERIES["load_offsets"], sink, [r.topic_id for r in ranges], [r.partition for r in ranges]
+        )
+    return {(row["topic_id"], row["partition"]): row["next_offset"] for row in rows}
+
+
+async def move_offsets(connection: Connection, sink: str, ranges: Sequence[OffsetRange]) -> None:
+    """Moves each range's partition from start to end, inside the caller's transaction. Raises OffsetConflictError.
+
+    Call it first: the row lock makes a second sink of the same partition wait, and then find its offset gone.
+    """
+    moved = await connection.fetch(
+        _QUERIES["move_offsets"],
+        sink,
+        [r.topic_id for r in ranges],
+        [r.partition for r in ranges],
+        [r.start for r in ranges],
+        [r.end for r in ranges],
+    )
+    if len(moved) != len(ranges):
+        raise OffsetConflictError(
+            f"sink {sink}: {len(ranges) - len(moved)} of {len(ranges)} partitions moved meanwhile; reading offsets again"
+        )
