@@ -80,7 +80,7 @@ class Chunk:
 
 
 class LineChunker:
-    """Cuts blocks (≤ MAX_LINE_BYTES) into chunks that end where lines end, the same wherever the blocks' borders are."""
+    """Cuts blocks (≤ MAX_LINE_BYTES) into chunks that end where lines end, the same wherever a block ends."""
 
     __slots__ = ("_part", "_rest")
 
