@@ -127,7 +127,7 @@ class Analyser:
             messages[position] = texts[position].decode()
         payloads, sizes = batch.sent, batch.sizes
         attributes: list[str | None] = [None] * len(entries)
-        if any([entry.attributes for entry in entries]):
+        if any(entry.attributes for entry in entries):
             self._analyse_attributes(entries, attributes, payloads, sizes, masks)
         sha256 = hashlib.sha256
         lines = LineColumns(

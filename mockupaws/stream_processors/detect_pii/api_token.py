@@ -76,8 +76,8 @@ def _looks_issued(value: bytes) -> bool:
 
 API_TOKEN = Detector(
     pii_type="API_TOKEN",
-    why="Gives the rights of an account or service. Told by the issuer's prefix, by `Bearer`/`Basic`, or by a name and at "
-    "least 16 random characters; UUIDs and words are none.",
+    why="Gives the rights of an account or service. Told by the issuer's prefix, by `Bearer`/`Basic`, or by a name and "
+    "at least 16 random characters; UUIDs and words are none.",
     expressions=(
         Expression("token.issued", rf"\b(?:{_ISSUED})", check_issued, 1.0),
         Expression(

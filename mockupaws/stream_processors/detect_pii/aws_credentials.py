@@ -49,7 +49,7 @@ AWS_ACCESS_KEY = Detector(
 
 AWS_SECRET_KEY = Detector(
     pii_type="AWS_SECRET_KEY",
-    why="Gives the rights of an AWS principal. 40 characters of base64 mean nothing alone, so a name must precede them.",
+    why="Gives the rights of an AWS principal. 40 characters of base64 mean nothing alone: a name must precede them.",
     expressions=(
         Expression(
             "aws.secret_key",

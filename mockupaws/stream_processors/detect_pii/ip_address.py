@@ -1,4 +1,4 @@
-"""IPV4 and IPV6: shape in the expression, then what stands around (versions, times, names of C++ scopes) and inet_pton."""
+"""IPV4 and IPV6: shape in the expression, then what stands around (versions, times, C++ names) and inet_pton."""
 
 from __future__ import annotations
 

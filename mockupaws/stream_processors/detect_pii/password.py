@@ -35,8 +35,8 @@ def is_password(name: str, value: str) -> bool:
 
 PASSWORD = Detector(
     pii_type="PASSWORD",
-    why="Opens an account. Told by the name it is assigned to; masked values, placeholders, variables, folders (`PWD=/x`) "
-    "and lower-case prose after `password: ` are none.",
+    why="Opens an account. Told by the name it is assigned to; masked values, placeholders, variables, folders "
+    "(`PWD=/x`) and lower-case prose after `password: ` are none.",
     expressions=(
         Expression(
             "password.assignment",

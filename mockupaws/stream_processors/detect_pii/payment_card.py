@@ -44,8 +44,8 @@ def check_card(data: bytes, end: int) -> Span | None:
 
 CREDIT_CARD = Detector(
     pii_type="CREDIT_CARD",
-    why="Payment data (PCI DSS). Issuer range, length of that issuer, one kind of separator and the Luhn sum must agree, "
-    "and the digits must not be part of a longer number, version or id.",
+    why="Payment data (PCI DSS). Issuer range, length of that issuer, one kind of separator and the Luhn sum must "
+    "agree, and the digits must not be part of a longer number, version or id.",
     expressions=(
         Expression("card.16", rf"\b{_SIXTEEN}[ -]?[0-9]{{4}}[ -]?[0-9]{{4}}[ -]?[0-9]{{4}}\b", check_card, 0.95),
         Expression("card.15", rf"\b{_FIFTEEN}[ -]?[0-9]{{6}}[ -]?[0-9]{{5}}\b", check_card, 0.95),

@@ -1,0 +1,123 @@
+"""The Faust agent: each record of `ingest.requests` answered, and acknowledged when its answers are durable.
+
+Order of one record:
+1. read; it waits here where `processor_max_in_flight` records are unacknowledged
+2. answered (answer_record, pure)
+3. each answer sent to the partition of the source's number
+4. all its answers on the brokers' disks (the producer's futures)
+5. acknowledged to Faust, after each record of its partition before it (ack_order); Faust commits it later
+
+A crash at any point repeats records from the last commit, and loses none; sinks drop what they have applied
+(idempotency key: request id). Anything unexpected ends the process before 5: Faust would acknowledge a record whose
+agent raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from functools import partial
+from time import monotonic, perf_counter
+from typing import Any, NamedTuple
+
+from mockupaws.runtime import telemetry
+from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.kafka import topic_name
+from mockupaws.runtime.settings import Settings
+from mockupaws.schemas.analysed import SCHEMA_VERSION as ANALYSED_VERSION
+from mockupaws.schemas.analysed import SOURCE_HEADER
+from mockupaws.schemas.dead_letters import SCHEMA_VERSION as DEAD_LETTER_VERSION
+from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS
+from mockupaws.stream_processors.ack_order import AckOrder, PendingRecord
+from mockupaws.stream_processors.analyse_entries import Analyser
+from mockupaws.stream_processors.answer_record import Answer, SourceRecord, answer_record
+
+SCHEMA_VERSION_HEADER = "schema_version"
+CRASHED = 70
+"""Exit status (EX_SOFTWARE) of a process that stops rather than lose a record."""
+
+_VERSIONS = {ANALYSED.name: str(ANALYSED_VERSION).encode(), DEAD_LETTERS.name: str(DEAD_LETTER_VERSION).encode()}
+
+_log = telemetry.get_logger(__name__)
+
+Send = Callable[[str, bytes, int, list[tuple[str, bytes]]], Awaitable["asyncio.Future[Any]"]]
+"""(topic, value, partition, headers) → the future of the brokers' acknowledgement."""
+
+
+def crash(event: str, error: BaseException | None = None) -> None:
+    """Ends the process at once: nothing after it runs, no offset is committed."""
+    _log.critical(event, error=type(error).__name__ if error else None, exc_info=error)
+    logging.shutdown()
+    os._exit(CRASHED)
+
+
+class _Read(NamedTuple):
+    message: Any
+    at: float
+    """Monotonic seconds."""
+
+
+class AnalyseRequests:
+    """Answers the records handed to `handle`, in order, from one task."""
+
+    def __init__(
+        self, settings: Settings, analyser: Analyser, clock: Clock, send: Send, acknowledge: Callable[[Any], object]
+    ) -> None:
+        self._analyser = analyser
+        self._clock = clock
+        self._send = send
+        self._acknowledge = acknowledge
+        self._in_flight = asyncio.Semaphore(settings.processor_max_in_flight)
+        self._topics = {topic.name: topic_name(settings, topic) for topic in (ANALYSED, DEAD_LETTERS)}
+        self._order: AckOrder[_Read] = AckOrder()
+
+    async def handle(self, message: Any) -> None:
+        """Never raises but CancelledError, when the worker stops: the record is then read again by the next one."""
+        try:
+            await self._in_flight.acquire()
+            await self._answer(message)
+        except Exception as error:
+            crash("answer_failed", error)
+
+    def oldest_timestamps(self) -> list[float]:
+        """Kafka's timestamps (epoch s) of the oldest unacknowledged record of each partition."""
+        return [read.message.timestamp for read in self._order.oldest()]
+
+    def longest_wait_seconds(self) -> float:
+        """How long ago the record that waits longest for its acknowledgement was read; 0 where none waits."""
+        now = monotonic()
+        return max((now - read.at for read in self._order.oldest()), default=0.0)
+
+    async def _answer(self, message: Any) -> None:
+        started = perf_counter()
+        record = SourceRecord(
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            value=message.value or b"",
+            schema_version=dict(message.headers or ()).get(SCHEMA_VERSION_HEADER),
+        )
+        answers = answer_record(self._analyser, record, self._clock.now_us())
+        telemetry.ANALYSE_SECONDS.observe(perf_counter() - started)
+        pending = self._order.open(record.partition, _Read(message, monotonic()), len(answers))
+        telemetry.PROCESSOR_IN_FLIGHT.inc()
+        source = (SOURCE_HEADER, f"{record.partition}:{record.offset}".encode())
+        for answer in answers:
+            headers = [(SCHEMA_VERSION_HEADER, _VERSIONS[answer.topic.name]), source]
+            future = await self._send(self._topics[answer.topic.name], answer.value, record.partition, headers)
+            asyncio.ensure_future(future).add_done_callback(partial(self._on_durable, pending, answer))
+
+    def _on_durable(self, pending: PendingRecord[_Read], answer: Answer, sent: asyncio.Future[Any]) -> None:
+        if sent.cancelled() or sent.exception() is not None:
+            crash("answer_not_acknowledged", None if sent.cancelled() else sent.exception())
+        if answer.reason is None:
+            telemetry.ANALYSED_RECORDS.inc()
+            telemetry.ANALYSED_ENTRIES.inc(answer.entries)
+        else:
+            telemetry.DEAD_LETTERS.labels(answer.reason).inc()
+        for read in self._order.answered(pending):
+            self._acknowledge(read.message)
+            telemetry.PROCESSOR_IN_FLIGHT.dec()
+            self._in_flight.release()

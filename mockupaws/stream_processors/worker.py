@@ -1,0 +1,156 @@
+"""The Faust app around the agent: what it connects to, how it stops, and how it shows its health.
+
+No tables, no web server, no Kafka transactions: the step keeps no state but offsets.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any, cast
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+
+from mockupaws.runtime import telemetry
+from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.health import HealthReport
+from mockupaws.runtime.kafka import BATCH_BYTES, topic_name
+from mockupaws.runtime.settings import Settings
+from mockupaws.schemas.topics import REQUESTS, TOPICS
+from mockupaws.stream_processors.analyse_entries import Analyser
+from mockupaws.stream_processors.analyse_requests import CRASHED, AnalyseRequests, crash
+
+STOP_SECONDS = 10.0
+"""How long an orderly stop may take: without a broker Faust's and aiokafka's own would never end."""
+STUCK_SECONDS = 60.0
+"""Age in this process of an unacknowledged record at which it restarts: a wedged idempotent producer (aiokafka #1017)
+only heals so."""
+_CHECK_SECONDS = 5.0
+_FETCH_BYTES = 4 * 1024 * 1024
+_BUFFERED_RECORDS = 64
+"""Records read ahead: each may hold a megabyte."""
+
+_log = telemetry.get_logger(__name__)
+
+
+class IdempotentProducer(driver.Producer):
+    """Faust turns idempotence on for transactions only."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+class OrderedAckConsumer(driver.Consumer):
+    """Acknowledges only what the agent says.
+
+    While it stops or rebalances, Faust acknowledges messages it takes from its buffer and skips; they would be
+    committed unprocessed.
+    """
+
+    def ack(self, message: Any) -> bool:
+        return False
+
+    def ack_in_order(self, message: Any) -> bool:
+        acknowledged: bool = super().ack(message)
+        return acknowledged
+
+
+class Transport(driver.Transport):
+    Consumer = OrderedAckConsumer
+    Producer = IdempotentProducer
+
+
+class App(faust.App):
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Transport:
+        return Transport(self.conf.broker_producer, self)
+
+
+class Worker(faust.Worker):
+    """Stops within STOP_SECONDS of a signal, whatever the brokers do."""
+
+    def _schedule_shutdown(self, signal: Any) -> None:
+        _log.info("stop_requested", signal=int(signal))
+        watchdog = threading.Timer(STOP_SECONDS, _end_stop)
+        watchdog.daemon = True
+        watchdog.start()
+        super()._schedule_shutdown(signal)
+
+
+def _end_stop() -> None:
+    _log.error("stop_timed_out", seconds=STOP_SECONDS)
+    os._exit(CRASHED)
+
+
+class Processor:
+    """One processor: the app with its agent, and what is to be told of it."""
+
+    def __init__(self, settings: Settings, analyser: Analyser, clock: Clock) -> None:
+        self._clock = clock
+        self.app = _new_app(settings)
+        self._step = AnalyseRequests(settings, analyser, clock, self._send, self._acknowledge)
+        source = self.app.topic(
+            topic_name(settings, REQUESTS),
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+        )
+        self.app.agent(source, name="analyse_requests", concurrency=1)(self._consume)
+        self.app.timer(_CHECK_SECONDS)(self._check_progress)
+
+    def report(self) -> HealthReport:
+        """Ready once partitions are assigned. Called from the health server's thread; reads only."""
+        consumer = self.app.consumer
+        assigned = consumer.assignment() if self.app.started else set()
+        if not assigned:
+            return HealthReport(ready=False, detail={"partitions": "none assigned"})
+        waiting = self._step.oldest_timestamps()
+        lag = max(0.0, self._clock.now_us() / 1e6 - min(waiting)) if waiting else 0.0
+        return HealthReport(ready=True, lag_seconds=lag, detail={"partitions": str(len(assigned))})
+
+    async def _consume(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            await self._step.handle(event.message)
+
+    async def _send(self, topic: str, value: bytes, partition: int, headers: list[tuple[str, bytes]]) -> Any:
+        return await self.app.producer.send(topic, None, value, partition, None, headers)
+
+    def _acknowledge(self, message: Any) -> None:
+        cast(OrderedAckConsumer, self.app.consumer).ack_in_order(message)
+
+    async def _check_progress(self) -> None:
+        if self._step.longest_wait_seconds() > STUCK_SECONDS:
+            crash("producer_stuck")
+
+
+def _new_app(settings: Settings) -> App:
+    return App(
+        settings.kafka_topic_prefix + "stream_processors",
+        broker=[f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")],
+        autodiscover=False,
+        web_enabled=False,
+        store="memory://",
+        datadir=settings.home / "faust",
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        stream_buffer_maxsize=_BUFFERED_RECORDS,
+        stream_wait_empty=False,
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=3.0,
+        broker_commit_interval=1.0,
+        broker_max_poll_records=_BUFFERED_RECORDS,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.processor_instance,
+        consumer_max_fetch_size=_FETCH_BYTES,
+        producer_acks=-1,
+        producer_compression_type="zstd",
+        producer_linger=0.005,
+        producer_max_batch_size=BATCH_BYTES,
+        producer_max_request_size=max(topic.max_message_bytes for topic in TOPICS),
+        worker_redirect_stdouts=False,
+    )
