@@ -1,0 +1,132 @@
+"""What was measured of a scenario's traffic, folded from rollups: one fold for a file and for the served scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+from mockupaws.schemas.analysed import Delta
+
+MONTH_SECONDS = 30 * 86_400 + 4 * 8_640
+"""A month is 30.4 days."""
+
+_MINUTE_SECONDS = 60
+
+
+class MetricTotal(NamedTuple):
+    """The sum of one metric over some minutes."""
+
+    metric_type: str
+    metric_name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quantities:
+    """Exact totals. Sizes count the entries of each bucket of schemas.rollups.SIZE_BUCKETS by its upper bound."""
+
+    requests: int = 0
+    entries: int = 0
+    size_bytes: int = 0
+    tokens: int = 0
+    sqs_blocks: int = 0
+    """sum(ceil(size / 64 KiB)) over the entries."""
+    pii_entries: int = 0
+    pii: dict[str, int] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+    first_minute: int | None = None
+    """Start of the first minute with traffic, epoch s."""
+    last_minute: int | None = None
+    active_minutes: int = 0
+    """Minutes with at least one entry."""
+
+    @property
+    def span_seconds(self) -> int:
+        """From the start of the first to the end of the last minute with traffic: whole minutes, 0 without traffic."""
+        if self.first_minute is None or self.last_minute is None:
+            return 0
+        return self.last_minute - self.first_minute + _MINUTE_SECONDS
+
+    @classmethod
+    def of_totals(
+        cls, totals: Iterable[MetricTotal], first_minute: int | None, last_minute: int | None, active_minutes: int
+    ) -> Self:
+        """From sums over all minutes, as SQL makes them of `scenario_metrics`."""
+        sums: dict[tuple[str, str], int] = {}
+        for metric_type, metric_name, value in totals:
+            sums[metric_type, metric_name] = sums.get((metric_type, metric_name), 0) + value
+        return cls(
+            requests=sums.get(("ingest", "requests"), 0),
+            entries=sums.get(("ingest", "entries"), 0),
+            size_bytes=sums.get(("ingest", "bytes"), 0),
+            tokens=sums.get(("bedrock", "tokens"), 0),
+            sqs_blocks=sums.get(("sqs", "blocks"), 0),
+            pii_entries=sums.get(("pii", "entries"), 0),
+            pii={name: value for (kind, name), value in sorted(sums.items()) if kind == "pii" and name != "entries"},
+            sizes={bound: sums["size", str(bound)] for bound in sorted(int(n) for k, n in sums if k == "size")},
+            first_minute=first_minute,
+            last_minute=last_minute,
+            active_minutes=active_minutes,
+        )
+
+
+def quantities_of_deltas(deltas: Iterable[Delta]) -> Quantities:
+    """The same totals as `Quantities.of_totals` gives for the rows these deltas add up to."""
+    totals: dict[tuple[str, str], int] = {}
+    minutes: set[int] = set()
+    for delta in deltas:
+        name = (delta.metric_type, delta.metric_name)
+        totals[name] = totals.get(name, 0) + delta.value
+        if name == ("ingest", "entries"):
+            minutes.add(delta.minute)
+    return Quantities.of_totals(
+        (MetricTotal(kind, name, value) for (kind, name), value in totals.items()),
+        min(minutes, default=None),
+        max(minutes, default=None),
+        len(minutes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What is billed: the measured quantities over a span, as they are or scaled to a month."""
+
+    requests: int
+    entries: int
+    size_bytes: int
+    tokens: int
+    sqs_blocks: int
+    active_seconds: int
+    """Seconds of the minutes with traffic."""
+    span_seconds: int
+
+
+def measured_traffic(quantities: Quantities) -> Traffic:
+    return Traffic(
+        requests=quantities.requests,
+        entries=quantities.entries,
+        size_bytes=quantities.size_bytes,
+        tokens=quantities.tokens,
+        sqs_blocks=quantities.sqs_blocks,
+        active_seconds=quantities.active_minutes * _MINUTE_SECONDS,
+        span_seconds=quantities.span_seconds,
+    )
+
+
+def monthly_traffic(quantities: Quantities) -> Traffic:
+    """The measured traffic going on in the same way for a month, each count rounded up; none where none was measured."""
+    span = quantities.span_seconds
+
+    def scaled(count: int) -> int:
+        return -(-count * MONTH_SECONDS // span) if span else 0
+
+    return Traffic(
+        requests=scaled(quantities.requests),
+        entries=scaled(quantities.entries),
+        size_bytes=scaled(quantities.size_bytes),
+        tokens=scaled(quantities.tokens),
+        sqs_blocks=scaled(quantities.sqs_blocks),
+        active_seconds=scaled(quantities.active_minutes * _MINUTE_SECONDS),
+        span_seconds=MONTH_SECONDS,
+    )
