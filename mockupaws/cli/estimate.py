@@ -1,0 +1,114 @@
+"""`mockupaws estimate`: the bill and the findings of log files, without any server."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+
+from mockupaws.cli.batch_entries import MAX_BATCH_BYTES
+from mockupaws.cli.measure_files import Measured, measure_files
+from mockupaws.cli.render_bill import render_bill, render_pii, render_quantities, render_sizes
+from mockupaws.cost_model.architecture import Architecture, architecture_of
+from mockupaws.cost_model.bill import bill, bill_document
+from mockupaws.cost_model.prices import current_prices
+from mockupaws.cost_model.quantities import Quantities, quantities_of_deltas
+from mockupaws.runtime.clock import SystemClock
+from mockupaws.runtime.errors import PermanentError, PipelineError
+
+_REQUEST_LINES = 1000
+"""Lines in one request of `mockupaws send`."""
+_MINUTE_SECONDS = 60
+
+
+class NoArchitectureError(PermanentError):
+    """The file given as architecture holds no JSON."""
+
+
+def estimate(
+    files: Annotated[list[str], typer.Argument(help="Log files: text, JSON lines, gzip, Zstandard; - is stdin.")],
+    architecture: Annotated[
+        Path | None, typer.Option(help="JSON file: region, queue, function, model. [default: AWS's own defaults]")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Region, instead of the architecture's.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(min=0.02, help="Time the files cover. [default: by the lines' own timestamps]")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Source of lines that name none. [default: file name]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+) -> None:
+    """Prints what log files would cost on AWS and what they leak. Needs no server and keeps nothing."""
+    try:
+        plan = _read_architecture(architecture, region)
+        measured = measure_files(files, source, SystemClock().now_us())
+    except (PipelineError, OSError) as error:
+        Console(stderr=True).print(f"error: {error}", markup=False)
+        raise typer.Exit(1) from None
+    quantities = quantities_of(measured, hours)
+    costs = bill(quantities, plan, current_prices())
+    if as_json:
+        typer.echo(json.dumps(_document(measured, quantities) | {"costs": bill_document(costs)}, indent=1))
+        return
+    console = Console(highlight=False)
+    console.print(render_quantities(quantities))
+    console.print(render_pii(quantities))
+    console.print(render_sizes(quantities))
+    console.print(render_bill(costs))
+    if quantities.span_seconds <= _MINUTE_SECONDS:
+        console.print("The lines name no span of time; --hours H adds the bill of a month like them.")
+
+
+def quantities_of(measured: Measured, hours: float | None) -> Quantities:
+    """The totals a scenario has after `send` of the same files, over the time the lines themselves tell.
+
+    A served scenario's time is when its lines arrived, so only its span differs.
+    """
+    totals = quantities_of_deltas(measured.deltas)
+    requests = max(-(-totals.entries // _REQUEST_LINES), -(-totals.size_bytes // MAX_BATCH_BYTES))
+    minutes = measured.minutes
+    if hours is not None:
+        last = totals.first_minute or 0
+        spanned = max(1, round(hours * 60))
+        minutes = {last - back * _MINUTE_SECONDS for back in range(spanned)}
+    if not minutes or not totals.entries:
+        return dataclasses.replace(totals, requests=requests)
+    return dataclasses.replace(
+        totals,
+        requests=requests,
+        first_minute=min(minutes),
+        last_minute=max(minutes),
+        active_minutes=len(minutes),
+    )
+
+
+def _read_architecture(path: Path | None, region: str | None) -> Architecture:
+    document: Any = {}
+    if path is not None:
+        try:
+            document = msgspec.json.decode(path.read_bytes())
+        except msgspec.DecodeError as error:
+            raise NoArchitectureError(f"{path} holds no JSON: {error}") from None
+    if region is not None and isinstance(document, dict):
+        document["region"] = region
+    return architecture_of(document)
+
+
+def _document(measured: Measured, quantities: Quantities) -> dict[str, Any]:
+    return {
+        "read": dataclasses.asdict(measured.counts),
+        "totals": {
+            "entries": quantities.entries,
+            "bytes": quantities.size_bytes,
+            "tokens": quantities.tokens,
+            "sqs_blocks": quantities.sqs_blocks,
+            "pii_entries": quantities.pii_entries,
+            "pii": quantities.pii,
+            "sizes": {str(bound): lines for bound, lines in quantities.sizes.items()},
+            "span_seconds": quantities.span_seconds,
+        },
+    }
