@@ -52,7 +52,9 @@ def load_migrations(folder: Traversable | None = None) -> list[Migration]:
     for expected, name in enumerate(names, start=1):
         match = _FILE_NAME.fullmatch(name)
         if match is None or int(match[1]) != expected:
-            raise MigrationError(f"migration {name}: call it {expected:04}_pre_<what>.sql or {expected:04}_post_<what>.sql")
+            raise MigrationError(
+                f"migration {name}: call it {expected:04}_pre_<what>.sql or {expected:04}_post_<what>.sql"
+            )
     return [Migration(name, (folder / name).read_text(encoding="utf-8")) for name in names]
 
 

@@ -113,6 +113,8 @@ SINK_RETRIES = Counter(
 SINK_FRESHNESS_SECONDS = Gauge(
     "mockupaws_sink_freshness_seconds", "Now minus received_at of the newest committed entry, by sink.", ["sink"]
 )
+SINK_LAG_MESSAGES = Gauge("mockupaws_sink_lag_messages", "Records between committed and log end, by sink.", ["sink"])
+SINK_LAG_SECONDS = Gauge("mockupaws_sink_lag_seconds", "Age of the oldest uncommitted record, by sink.", ["sink"])
 DEAD_LETTERS = Counter("mockupaws_dead_letters_total", "Requests or records dead-lettered, by reason.", ["reason"])
 
 # API

@@ -1,0 +1,376 @@
+"""The one loop all sinks share: from Kafka to a store that keeps the offsets itself.
+
+Delivery order:
+1. On assignment each partition is paused; its next offset is read from Postgres (by topic id), checked against the
+   log, sought to (also to 0), and only then resumed. Records of a partition without such a position are dropped.
+2. Records are fetched and decoded into a batch while the batch before is being written; never more than these two.
+3. The sink writes a batch in one transaction, which first moves the offsets by compare-and-set.
+   - retriable error: back off and write the same batch again;
+   - conflict: read the offsets again. They stand at the batch's end: the earlier COMMIT in doubt did succeed, go on.
+     Anything else: another sink owns the partition, or the database went back in time: drop all, begin at 1.
+4. The group's commit in Kafka follows, and is advisory: for lag dashboards only, nothing ever reads it.
+
+What can't be continued stops the process with a message: offsets outside the log (never reset in silence), a topic
+made anew, no progress for 30 s though there is lag. The supervisor starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, Protocol
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.errors import PermanentError, RetriableError
+from mockupaws.runtime.health import HealthReport
+from mockupaws.runtime.kafka import topic_ids, topic_name
+from mockupaws.runtime.postgres import Pool
+from mockupaws.runtime.settings import Settings
+from mockupaws.runtime.telemetry import SINK_LAG_MESSAGES, SINK_LAG_SECONDS, SINK_RETRIES, get_logger
+from mockupaws.schemas.topics import Topic
+from mockupaws.sinks.batch import Batch, BatchLimits, ItemT, OffsetRange, SourceRecord
+from mockupaws.sinks.offsets import OffsetConflictError, load_offsets, read_offsets
+from mockupaws.sinks.progress import Progress
+
+ATTEMPT_SECONDS = 60.0
+"""Limit of one attempt to write a batch."""
+SETTLE_SECONDS = 15.0
+STOP_SECONDS = 8.0
+"""How long a stop waits for the running transaction, and then for the consumer, before it goes without them."""
+WATCH_SECONDS = 2.0
+_FETCH_MS = 500
+_BACKOFF_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+_DAY_MS = 24 * 3600 * 1000
+
+log = get_logger(__name__)
+
+
+class OffsetsLostError(PermanentError):
+    """The offset to go on from isn't in the log: records expired before they were stored, or the log is another one."""
+
+
+class StuckError(PermanentError):
+    """There is lag, and nothing has moved."""
+
+
+class Sink(Protocol[ItemT]):
+    """A store that takes batches. `name` is the key of its offsets and of its applied requests."""
+
+    @property
+    def name(self) -> str: ...
+
+    def decode(self, record: SourceRecord) -> ItemT:
+        """Never raises: what can't be decoded is an item too."""
+        ...
+
+    async def write(self, items: Sequence[ItemT], ranges: Sequence[OffsetRange]) -> None:
+        """Stores the items and moves the offsets, both or neither. Raises OffsetConflictError."""
+        ...
+
+    def is_retriable(self, error: BaseException) -> bool: ...
+
+
+class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[misc]
+    """One sink process reading `topics`, from `run` until it stops or fails."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Pool,
+        sink: Sink[ItemT],
+        topics: Sequence[Topic],
+        limits: BatchLimits,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._sink = sink
+        self._topics = [topic_name(settings, topic) for topic in topics]
+        self._limits = limits
+        self._clock = clock
+        self._consumer: Any = None
+        self._topic_ids: dict[str, UUID] = {}
+        self._positions: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._generation = 0
+        self._write_lock = asyncio.Lock()
+        self._progress = Progress(active_at=time.monotonic())
+
+    def report(self) -> HealthReport:
+        """For the health server, from its thread."""
+        progress = self._progress
+        detail = {"retrying": progress.retrying} if progress.retrying else {}
+        if not progress.settled:
+            detail["assignment"] = "waiting for partitions and their offsets"
+        return HealthReport(
+            ready=not detail and not progress.is_stuck(time.monotonic()),
+            lag_seconds=progress.lag_seconds(self._clock.now_us() // 1000),
+            detail=detail,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consumes until `stop` is set. Raises PermanentError on what a restart or an operator has to look at."""
+        settings = self._settings
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            client_id=f"{self._sink.name}-sink-{settings.sink_instance}",
+            group_id=f"{settings.kafka_topic_prefix}{self._sink.name}-sink",
+            group_instance_id=f"{self._sink.name}-sink-{settings.sink_instance}",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_min_bytes=settings.sink_fetch_min_bytes,
+            fetch_max_wait_ms=settings.sink_fetch_max_wait_ms,
+            max_poll_interval_ms=_DAY_MS,  # a long outage of the store must not cost the membership; the watchdog looks
+        )
+        self._consumer.subscribe(self._topics, listener=self)
+        try:
+            await self._consumer.start()
+            tasks = [asyncio.create_task(self._loop(stop)), asyncio.create_task(self._watch())]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        except KafkaError as error:
+            raise RetriableError(f"Kafka doesn't serve this sink ({error!r}); starting again") from error
+        finally:
+            await _within(STOP_SECONDS, self._consumer.stop())
+
+    # Assignment
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Lets the running transaction end, so that the next owner reads offsets that stand still."""
+        if await _within(STOP_SECONDS, self._write_lock.acquire()):
+            self._write_lock.release()
+        self._forget_positions()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Only marks: aiokafka swallows what a listener raises, so the loop itself reads and seeks (`_settle`)."""
+        self._forget_positions()
+
+    def _forget_positions(self) -> None:
+        self._generation += 1
+        self._positions.clear()
+        self._committed.clear()
+        self._progress.settled = False
+        for partition in self._consumer.assignment():
+            self._consumer.pause(partition)
+            self._consumer.seek(partition, 0)  # a valid position, so that nobody asks the group for one
+
+    async def _settle(self) -> None:
+        missing = [tp for tp in self._consumer.assignment() if tp not in self._positions]
+        if not missing:
+            self._progress.settled = bool(self._positions)
+            return
+        generation = self._generation
+        async with asyncio.timeout(SETTLE_SECONDS):
+            self._topic_ids = await topic_ids(self._settings)
+            starts = await self._consumer.beginning_offsets(missing)
+            ends = await self._consumer.end_offsets(missing)
+            keys = {(self._topic_ids[tp.topic], tp.partition): (tp.topic, starts[tp]) for tp in missing}
+            offsets = await load_offsets(self._pool, self._sink.name, keys)
+        if generation != self._generation:
+            return
+        for partition in missing:
+            offset = offsets[self._topic_ids[partition.topic], partition.partition]
+            _check_in_log(partition, offset, starts[partition], ends[partition])
+            self._consumer.seek(partition, offset)
+            self._consumer.resume(partition)
+            self._positions[partition] = self._committed[partition] = offset
+        self._progress.settled = True
+        self._touch()
+        log.info("partitions_settled", sink=self._sink.name, partitions=len(missing))
+
+    # The loop
+
+    async def _loop(self, stop: asyncio.Event) -> None:
+        stopping = asyncio.create_task(stop.wait())
+        fetching: asyncio.Task[Any] | None = None
+        writing: asyncio.Task[None] | None = None
+        batch: Batch[ItemT] = Batch(self._generation, self._limits)
+        failures = 0
+        try:
+            while not stop.is_set():
+                try:
+                    await self._settle()
+                    failures = 0
+                except Exception as error:
+                    self._note_failure(error)
+                    await self._back_off(failures, stop)
+                    failures += 1
+                    continue
+                now = time.monotonic()
+                if batch.generation != self._generation:
+                    batch = Batch(self._generation, self._limits)
+                if writing is None and batch.is_due(now):
+                    writing = asyncio.create_task(self._write(batch, stop))
+                    batch = Batch(self._generation, self._limits)
+                if fetching is None and not batch.is_full():
+                    fetching = asyncio.create_task(self._consumer.getmany(timeout_ms=_FETCH_MS))
+                await asyncio.wait(
+                    {task for task in (stopping, fetching, writing) if task is not None},
+                    timeout=batch.seconds_until_due(now) if writing is None else None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if writing is not None and writing.done():
+                    await writing
+                    writing = None
+                if fetching is not None and fetching.done():
+                    self._take(_result(fetching), batch)
+                    fetching = None
+        finally:
+            for task in (stopping, fetching):
+                if task is not None:
+                    task.cancel()
+            if writing is not None:
+                await _within(STOP_SECONDS, writing)
+            await _within(STOP_SECONDS, self._commit_to_group())
+
+    def _take(self, fetched: dict[TopicPartition, list[SourceRecord]], batch: Batch[ItemT]) -> None:
+        """Decodes what was fetched into `batch`; only records that stand at or after their partition's position."""
+        now = time.monotonic()
+        for partition, records in fetched.items():
+            for record in records:
+                position = self._positions.get(partition)
+                if position is None or record.offset < position or batch.generation != self._generation:
+                    continue
+                item = self._sink.decode(record)
+                batch.add(item, record, self._topic_ids[partition.topic], position, now)
+                self._positions[partition] = record.offset + 1
+        if fetched:
+            self._progress.oldest_pending_ms = self._progress.oldest_pending_ms or batch.oldest_timestamp_ms
+            self._touch()
+
+    async def _write(self, batch: Batch[ItemT], stop: asyncio.Event) -> None:
+        attempt = 0
+        async with self._write_lock:
+            while batch.generation == self._generation and not (attempt and stop.is_set()):
+                self._touch(writing=True)
+                try:
+                    async with asyncio.timeout(ATTEMPT_SECONDS):
+                        written = await self._write_once(batch)
+                except Exception as error:
+                    self._note_failure(error)
+                    await self._back_off(attempt, stop)
+                    attempt += 1
+                    continue
+                finally:
+                    self._touch(writing=False)
+                self._progress.retrying = None
+                if written:
+                    self._note_written(batch)
+                else:
+                    log.warning("offsets_conflicted", sink=self._sink.name)
+                    self._forget_positions()
+                return
+
+    async def _write_once(self, batch: Batch[ItemT]) -> bool:
+        """Whether the batch stands in the store; False: the offsets are elsewhere."""
+        try:
+            await self._sink.write(batch.items, batch.ranges)
+        except OffsetConflictError:
+            offsets = await read_offsets(self._pool, self._sink.name, batch.ranges)
+            return all(offsets.get((r.topic_id, r.partition)) == r.end for r in batch.ranges)
+        return True
+
+    def _note_written(self, batch: Batch[ItemT]) -> None:
+        for r in batch.ranges:
+            self._committed[TopicPartition(r.topic, r.partition)] = r.end
+        self._progress.committed_timestamp_ms = batch.newest_timestamp_ms
+        self._progress.oldest_pending_ms = None
+
+    def _note_failure(self, error: Exception) -> None:
+        """Raises what trying again can't mend."""
+        # OSError covers refused connections, KafkaError an unreachable broker: both say nothing against the batch.
+        if isinstance(error, PermanentError) or not (
+            isinstance(error, (RetriableError, KafkaError, OSError, TimeoutError)) or self._sink.is_retriable(error)
+        ):
+            raise error
+        self._touch()
+        reason = type(error).__name__
+        SINK_RETRIES.labels(self._sink.name, reason).inc()
+        if self._progress.retrying != reason:
+            log.warning("retrying", sink=self._sink.name, error=reason, message=str(error)[:300])
+        self._progress.retrying = reason
+
+    async def _back_off(self, attempt: int, stop: asyncio.Event) -> None:
+        ceiling = _BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)]
+        await _within(ceiling * random.uniform(0.5, 1.0), stop.wait())  # noqa: S311 - spreads retries, hides nothing
+
+    def _touch(self, *, writing: bool | None = None) -> None:
+        self._progress.active_at = time.monotonic()
+        if writing is not None:
+            self._progress.writing = writing
+
+    # The watchdog
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await self._measure_lag()
+                    known = await topic_ids(self._settings)
+                    await self._commit_to_group()
+            except (KafkaError, RetriableError, TimeoutError, OSError):
+                continue  # the brokers are away: nothing to be stuck on
+            if any(known.get(topic) != self._topic_ids.get(topic) for topic in {tp.topic for tp in self._positions}):
+                raise OffsetsLostError("a topic was deleted or made anew while it was read; starting again")
+            if self._progress.is_stuck(time.monotonic()):
+                raise StuckError(f"{self._progress.lag_messages} records wait, and none moved for 30 s; starting again")
+
+    async def _measure_lag(self) -> None:
+        committed = dict(self._committed)
+        if not committed:
+            return
+        ends = await self._consumer.end_offsets(list(committed))
+        progress = self._progress
+        progress.lag_messages = sum(max(0, ends[partition] - offset) for partition, offset in committed.items())
+        SINK_LAG_MESSAGES.labels(self._sink.name).set(progress.lag_messages)
+        SINK_LAG_SECONDS.labels(self._sink.name).set(progress.lag_seconds(self._clock.now_us() // 1000) or 0.0)
+
+    async def _commit_to_group(self) -> None:
+        if self._committed:
+            try:
+                await self._consumer.commit(dict(self._committed))
+            except KafkaError as error:
+                log.debug("group_commit_failed", error=type(error).__name__)
+
+
+def _check_in_log(partition: TopicPartition, offset: int, start: int, end: int) -> None:
+    if offset < start:
+        raise OffsetsLostError(
+            f"{partition.topic}-{partition.partition}: offset {offset} is the next to store, but the log begins at "
+            f"{start}: {start - offset} records expired unstored. Raise the topic's retention, and replay them from "
+            "ingest.requests (mockupaws replay) once the offset was moved by hand (docs/runbooks)"
+        )
+    if offset > end:
+        raise OffsetsLostError(
+            f"{partition.topic}-{partition.partition}: offset {offset} is the next to store, but the log ends at {end}: "
+            "this isn't the log that was stored, or brokers lost acknowledged records"
+        )
+
+
+def _result(fetching: asyncio.Task[Any]) -> Any:
+    try:
+        return fetching.result()
+    except OffsetOutOfRangeError as error:
+        raise OffsetsLostError(f"offsets left the log while it was read (retention?): {error.args}") from error
+
+
+async def _within(seconds: float, awaitable: Any) -> bool:
+    """Whether it ended in time; if not it is cancelled."""
+    try:
+        await asyncio.wait_for(awaitable, seconds)
+    except (TimeoutError, asyncio.CancelledError):
+        return False
+    return True

@@ -1,0 +1,104 @@
+"""Rows of `dead_letters` and what they add to receipts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from mockupaws.schemas.dead_letters import DeadLetter
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class DeadLetterRow(NamedTuple):
+    """In the order of `insert_dead_letter`'s parameters."""
+
+    id: UUID
+    tenant_id: UUID | None
+    scenario_id: UUID | None
+    request_id: UUID | None
+    reason: str
+    step: str
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+    accepted: int
+    entry_indexes: list[int]
+    received_at: datetime | None
+    original: bytes
+    software_version: str
+    occurred_at: datetime
+
+
+class ReceiptCounts(NamedTuple):
+    """What one side knows of a request; counts add up, `accepted` is the same from both sides."""
+
+    tenant_id: UUID
+    request_id: UUID
+    scenario_id: UUID
+    accepted: int
+    stored: int
+    dead_lettered: int
+    reused: int
+    received_at: datetime
+
+
+def time_of(epoch_us: int) -> datetime:
+    """Exact to the microsecond, which a float division isn't."""
+    return _EPOCH + timedelta(microseconds=epoch_us)
+
+
+def row_of(letter: DeadLetter) -> DeadLetterRow:
+    return DeadLetterRow(
+        id=letter.id,
+        tenant_id=_uuid(letter.tenant_id),
+        scenario_id=_uuid(letter.scenario_id),
+        request_id=_uuid(letter.request_id),
+        reason=letter.reason,
+        step=letter.step,
+        detail=letter.detail.replace("\x00", "\u2400"),
+        topic=letter.topic,
+        partition=letter.partition,
+        offset=letter.offset,
+        accepted=letter.accepted,
+        entry_indexes=list(letter.entry_indexes),
+        received_at=None if letter.received_at_us is None else time_of(letter.received_at_us),
+        original=letter.original,
+        software_version=letter.software_version,
+        occurred_at=time_of(letter.occurred_at_us),
+    )
+
+
+def receipts_of(letters: Sequence[DeadLetter]) -> list[ReceiptCounts]:
+    """One for each letter that names its request. A reused key says nothing of the request stored under it."""
+    receipts = []
+    for letter in letters:
+        if letter.request_id is None or letter.tenant_id is None or letter.scenario_id is None:
+            continue
+        entries = len(letter.entry_indexes)
+        reused = letter.reason == "idempotency_key_reused"
+        receipts.append(
+            ReceiptCounts(
+                tenant_id=UUID(bytes=letter.tenant_id),
+                request_id=UUID(bytes=letter.request_id),
+                scenario_id=UUID(bytes=letter.scenario_id),
+                accepted=0 if reused else letter.accepted,
+                stored=0,
+                dead_lettered=0 if reused else entries,
+                reused=entries if reused else 0,
+                received_at=time_of(letter.received_at_us or letter.occurred_at_us),
+            )
+        )
+    return receipts
+
+
+def _uuid(raw: bytes | None) -> UUID | None:
+    return None if raw is None else UUID(bytes=raw)
+
+
+def columns_of(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows as one list a column, which `unnest` takes: one statement for any number of rows."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

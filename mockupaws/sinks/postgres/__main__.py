@@ -1,0 +1,42 @@
+"""`python -m mockupaws.sinks.postgres`: the Postgres sink's process."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mockupaws.runtime.clock import SystemClock
+from mockupaws.runtime.health import HealthServer
+from mockupaws.runtime.kafka import topic_name
+from mockupaws.runtime.postgres import open_pool
+from mockupaws.runtime.settings import Settings
+from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS
+from mockupaws.sinks.batch import BatchLimits
+from mockupaws.sinks.consume import Consumption
+from mockupaws.sinks.dead_letters.publish import DeadLetterPublisher
+from mockupaws.sinks.postgres.decode import PostgresItem
+from mockupaws.sinks.postgres.writer import PostgresSink
+from mockupaws.sinks.serve import serve_sink
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    clock = SystemClock()
+    pool = await open_pool(settings.postgres_sink_url, settings, max_size=2, application_name="mockupaws-postgres-sink")
+    letters = DeadLetterPublisher(settings)
+    consumption: Consumption[PostgresItem] = Consumption(
+        settings,
+        pool,
+        PostgresSink(pool, letters, topic_name(settings, DEAD_LETTERS), clock),
+        (ANALYSED, DEAD_LETTERS),
+        BatchLimits(settings.sink_transaction_max_lines, settings.sink_batch_max_bytes, max_age_seconds=0.0),
+        clock,
+    )
+    try:
+        with HealthServer(settings.health_port, consumption.report):
+            await consumption.run(stop)
+    finally:
+        await letters.stop()
+        pool.terminate()
+
+
+if __name__ == "__main__":
+    serve_sink("postgres-sink", run)

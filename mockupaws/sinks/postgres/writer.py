@@ -1,0 +1,210 @@
+"""Writes batches to Postgres: rows, rollups, receipts, dead letters and offsets in one transaction.
+
+Delivery order:
+1. Dead letters this batch gives rise to are published to `ingest.dead_letters` and acknowledged by the brokers.
+2. One transaction: offsets move by compare-and-set; request ids go into `applied_requests` (the idempotency key);
+   rows of the requests that are new there are copied; rollups, receipts and stored dead letters follow; COMMIT.
+A repeat of 1 after a failed 2 makes the same letter again: its id is derived from what failed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.postgres import Connection, Pool, load_queries
+from mockupaws.runtime.telemetry import (
+    DEAD_LETTERS,
+    SINK_ENTRIES,
+    SINK_FRESHNESS_SECONDS,
+    SINK_REPEATS,
+    SINK_TRANSACTION_SECONDS,
+    get_logger,
+)
+from mockupaws.schemas.dead_letters import DeadLetter
+from mockupaws.sinks.batch import OffsetRange, SourceRecord
+from mockupaws.sinks.dead_letters.publish import DeadLetterPublisher
+from mockupaws.sinks.dead_letters.rows import ReceiptCounts, columns_of, receipts_of, row_of
+from mockupaws.sinks.offsets import move_offsets
+from mockupaws.sinks.postgres.bounds import Bounds
+from mockupaws.sinks.postgres.decode import (
+    PackedRequest,
+    PostgresItem,
+    decode_analysed_record,
+    decode_dead_letter_record,
+    letter_about_request,
+)
+from mockupaws.sinks.postgres.retriable import is_refused_row, is_retriable
+from mockupaws.sinks.postgres.rows import COLUMNS, HEADER, TRAILER
+from mockupaws.sinks.postgres.sum_deltas import RollupRow, receipts_of_stored, sum_deltas, sum_receipts
+
+COPY_SECONDS = 45.0
+_QUERIES = load_queries("mockupaws.sinks.postgres", "queries.sql")
+_REUSED = "idempotency_key_reused"
+
+log = get_logger(__name__)
+
+
+class PostgresSink:
+    """Reads `logs.analysed` and `ingest.dead_letters`."""
+
+    name = "postgres"
+
+    def __init__(self, pool: Pool, letters: DeadLetterPublisher, letters_topic: str, clock: Clock) -> None:
+        self._pool = pool
+        self._letters = letters
+        self._letters_topic = letters_topic
+        self._clock = clock
+        self._bounds = Bounds(pool, _QUERIES["load_bounds"])
+
+    def is_retriable(self, error: BaseException) -> bool:
+        return is_retriable(error)
+
+    def decode(self, record: SourceRecord) -> PostgresItem:
+        decode = decode_dead_letter_record if record.topic == self._letters_topic else decode_analysed_record
+        return decode(record, self._clock.now_us())
+
+    async def write(self, items: Sequence[PostgresItem], ranges: Sequence[OffsetRange]) -> None:
+        """Raises OffsetConflictError, or what Postgres raised; then nothing of the batch is stored."""
+        started = time.monotonic()
+        requests = [packed for item in items for packed in item.requests]
+        stored_letters = [letter for item in items for letter in item.stored_letters]
+        letters = [letter for item in items for letter in item.new_letters]
+        requests = await self._take_storable(requests, letters)
+        try:
+            stored = await self._write_transaction(requests, stored_letters, letters, ranges)
+        except asyncpg.PostgresError as error:
+            if not is_refused_row(error):
+                raise
+            refused = await self._find_refused(requests)
+            if not refused:
+                raise
+            log.warning("rows_refused", requests=len(refused), sqlstate=error.sqlstate)
+            letters += [
+                letter_about_request(packed, "row_refused", f"SQLSTATE {error.sqlstate}", self._clock.now_us())
+                for packed in refused
+            ]
+            gone = {id(packed) for packed in refused}
+            requests = [packed for packed in requests if id(packed) not in gone]
+            stored = await self._write_transaction(requests, stored_letters, letters, ranges)
+        self._count(requests, stored, letters, time.monotonic() - started)
+
+    async def _take_storable(self, requests: list[PackedRequest], letters: list[DeadLetter]) -> list[PackedRequest]:
+        """Those whose time has a partition; the others become letters."""
+        storable = []
+        for packed in requests:
+            if await self._bounds.cover(packed.request.received_at_us):
+                storable.append(packed)
+            else:
+                letters.append(
+                    letter_about_request(packed, "timestamp_out_of_range", "no partition", self._clock.now_us())
+                )
+        return storable
+
+    async def _write_transaction(
+        self,
+        requests: list[PackedRequest],
+        stored_letters: list[DeadLetter],
+        letters: list[DeadLetter],
+        ranges: Sequence[OffsetRange],
+    ) -> list[PackedRequest]:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await move_offsets(connection, self.name, ranges)
+            new, reused = await self._apply_requests(connection, requests)
+            await self._letters.publish(
+                letters + [letter_about_request(p, _REUSED, "another body", self._clock.now_us()) for p in reused]
+            )
+            if new:
+                await _copy_rows(connection, new)
+                rollups = sum_deltas(new)
+                await connection.execute(_QUERIES["add_rollups"], *columns_of(rollups, len(RollupRow._fields)))
+            receipts = receipts_of_stored(new) + receipts_of(await _insert_letters(connection, stored_letters))
+            if receipts:
+                columns = columns_of(sum_receipts(receipts), len(ReceiptCounts._fields))
+                await connection.execute(_QUERIES["add_receipts"], *columns)
+        return new
+
+    async def _apply_requests(
+        self, connection: Connection, requests: list[PackedRequest]
+    ) -> tuple[list[PackedRequest], list[PackedRequest]]:
+        """Those new to this sink, and those that carry another body than the one stored under their id."""
+        first: dict[UUID, PackedRequest] = {}
+        for packed in requests:
+            first.setdefault(packed.request_id, packed)
+        if not first:
+            return [], []
+        rows = await connection.fetch(
+            _QUERIES["apply_requests"], self.name, list(first), [p.request.body_hash for p in first.values()]
+        )
+        new_ids = {row["request_id"] for row in rows}
+        hashes = {request_id: packed.request.body_hash for request_id, packed in first.items()}
+        if len(new_ids) < len(first):
+            known = [request_id for request_id in first if request_id not in new_ids]
+            applied = await connection.fetch(_QUERIES["load_applied"], self.name, known)
+            hashes.update({row["request_id"]: row["body_hash"] for row in applied})
+        new = [packed for request_id, packed in first.items() if request_id in new_ids]
+        reused = [packed for packed in requests if packed.request.body_hash != hashes[packed.request_id]]
+        return new, reused
+
+    async def _find_refused(self, requests: list[PackedRequest]) -> list[PackedRequest]:
+        """The requests Postgres refuses, each alone, found by halving. Writes nothing: the transaction is rolled back."""
+        async with self._pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                return await _bisect(connection, requests)
+            finally:
+                await transaction.rollback()
+
+    def _count(
+        self, requests: list[PackedRequest], stored: list[PackedRequest], letters: list[DeadLetter], seconds: float
+    ) -> None:
+        SINK_TRANSACTION_SECONDS.labels(self.name).observe(seconds)
+        SINK_ENTRIES.labels(self.name).inc(sum(packed.line_count for packed in stored))
+        SINK_REPEATS.labels(self.name).inc(len(requests) - len(stored))
+        for letter in letters:
+            DEAD_LETTERS.labels(letter.reason).inc()
+        if stored:
+            newest = max(packed.request.received_at_us for packed in stored)
+            SINK_FRESHNESS_SECONDS.labels(self.name).set((self._clock.now_us() - newest) / 1e6)
+
+
+async def _copy_rows(connection: Connection, requests: Sequence[PackedRequest]) -> None:
+    await connection.copy_to_table(
+        "scenario_logs",
+        source=b"".join([HEADER, *[packed.rows for packed in requests], TRAILER]),
+        columns=COLUMNS,
+        format="binary",
+        timeout=COPY_SECONDS,
+    )
+
+
+async def _insert_letters(connection: Connection, letters: list[DeadLetter]) -> list[DeadLetter]:
+    """The letters that were not known before."""
+    new = []
+    for letter in letters:
+        if await connection.fetchval(_QUERIES["insert_dead_letter"], *row_of(letter)) is not None:
+            new.append(letter)
+    return new
+
+
+async def _bisect(connection: Connection, requests: list[PackedRequest]) -> list[PackedRequest]:
+    if not requests:
+        return []
+    try:
+        async with connection.transaction():  # a savepoint
+            await _copy_rows(connection, requests)
+            rollups = sum_deltas(requests)
+            await connection.execute(_QUERIES["add_rollups"], *columns_of(rollups, len(RollupRow._fields)))
+    except asyncpg.PostgresError as error:
+        if not is_refused_row(error):
+            raise
+        if len(requests) == 1:
+            return requests
+        middle = len(requests) // 2
+        return await _bisect(connection, requests[:middle]) + await _bisect(connection, requests[middle:])
+    return []
