@@ -1,0 +1,102 @@
+"""Where archive objects live: a folder (file://) or an S3 bucket (s3://). An object appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import Any, Protocol
+
+import fsspec
+
+from mockupaws.runtime.errors import SettingsError
+from mockupaws.runtime.settings import Settings
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 30
+_ATTEMPTS = 3
+_SINGLE_PUT_BYTES = 5 * 1024**3 - 1
+"""S3 takes up to 5 GiB in one PUT, which is atomic; multipart uploads leave orphans and may half succeed."""
+
+
+class ObjectStore(Protocol):
+    """Calls block: run them in a thread."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """Durable when it returns. Writing the same content again is harmless."""
+        ...
+
+    def get(self, key: str) -> bytes: ...
+
+
+class FolderStore:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, key: str, content: bytes) -> None:
+        target = self._folder / key
+        new_folders = [target.parent, *[p for p in target.parent.parents if not p.exists()]]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        try:
+            with unfinished.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(target)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+        for folder in new_folders:
+            _sync_folder(folder)
+            _sync_folder(folder.parent)
+
+    def get(self, key: str) -> bytes:
+        return (self._folder / key).read_bytes()
+
+
+class BucketStore:
+    def __init__(self, filesystem: Any, prefix: str) -> None:
+        self._filesystem = filesystem
+        self._prefix = prefix
+
+    def put(self, key: str, content: bytes) -> None:
+        path = f"{self._prefix}/{key}"
+        self._filesystem.pipe_file(path, content, chunksize=_SINGLE_PUT_BYTES)
+        size = self._filesystem.info(path, refresh=True)["size"]
+        if size != len(content):
+            raise OSError(f"S3 holds {size} bytes of {key} after a put of {len(content)}")
+
+    def get(self, key: str) -> bytes:
+        content: bytes = self._filesystem.cat_file(f"{self._prefix}/{key}")
+        return content
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """The store `archive_url` names. Raises SettingsError; connects to nothing yet."""
+    scheme, _, rest = settings.archive_url.partition("://")
+    match scheme:
+        case "file":
+            return FolderStore(Path(rest))
+        case "s3":
+            filesystem = fsspec.filesystem(
+                "s3",
+                endpoint_url=settings.archive_s3_endpoint_url or None,
+                skip_instance_cache=True,
+                use_listings_cache=False,
+                config_kwargs={
+                    "connect_timeout": CONNECT_SECONDS,
+                    "read_timeout": READ_SECONDS,
+                    "retries": {"max_attempts": _ATTEMPTS, "mode": "standard"},
+                },
+            )
+            return BucketStore(filesystem, rest.rstrip("/"))
+    raise SettingsError("MOCKUPAWS_ARCHIVE_URL must be file:///folder or s3://bucket/prefix")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
