@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import ctypes
 import fcntl
+import inspect
 import json
 import os
 import shutil
@@ -78,6 +79,10 @@ class ProcessPlan:
     stop_seconds: float = 15.0
     identity: Identity | None = None
     """Whom it runs as, where it refuses root."""
+
+
+Stage = Callable[[], Sequence[ProcessPlan] | Awaitable[None]]
+"""Called when the stages before it are ready: answers processes to start, or is work to wait for."""
 
 
 class ProcessState(TypedDict):
@@ -195,8 +200,8 @@ class Supervisor:
     def stop(self) -> None:
         self._stop.set()
 
-    async def run(self, stages: Sequence[Sequence[ProcessPlan] | Callable[[], Awaitable[None]]]) -> None:
-        """Starts the stages in order (a callable is work between two of them), then keeps all running until `stop`.
+    async def run(self, stages: Sequence[Stage]) -> None:
+        """Starts the stages in order, then keeps all of their processes running until `stop`.
 
         Raises AlreadyRunningError; StartFailedError, after everything has been stopped again, where a stage fails.
         """
@@ -211,12 +216,13 @@ class Supervisor:
                 await self._stop_all()
                 self._state_file.unlink(missing_ok=True)
 
-    async def _start(self, stages: Sequence[Sequence[ProcessPlan] | Callable[[], Awaitable[None]]]) -> None:
+    async def _start(self, stages: Sequence[Stage]) -> None:
         for stage in stages:
-            if callable(stage):
-                await self._unless_stopped(asyncio.ensure_future(stage()))
+            plans = stage()
+            if inspect.isawaitable(plans):
+                await self._unless_stopped(asyncio.ensure_future(plans))
                 continue
-            started = [SupervisedProcess(plan, self._clock, self._write_state) for plan in stage]
+            started = [SupervisedProcess(plan, self._clock, self._write_state) for plan in plans]
             self._processes += started
             self._tasks += [asyncio.create_task(process.run()) for process in started]
             all_ready = asyncio.gather(*(process.ready.wait() for process in started))
@@ -296,7 +302,8 @@ def end_leftovers(state_file: Path) -> None:
 def _find(pid: int, create_time: float) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
-        return process if process.create_time() == create_time else None
+        same = process.create_time() == create_time and process.status() != psutil.STATUS_ZOMBIE
+        return process if same else None
     except psutil.NoSuchProcess:
         return None
 

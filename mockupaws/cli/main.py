@@ -1,0 +1,56 @@
+"""The command `mockupaws`. A command's module is imported only when it is called, so that small ones are quick."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+import typer
+
+from mockupaws.runtime.errors import PipelineError
+
+COMMANDS = {
+    "up": "Starts everything, sends a real sample and prints what it would cost.",
+    "down": "Stops everything; data stays.",
+    "status": "Shows each process, its state and its lag.",
+    "send": "Ships log files and waits until every line is stored.",
+    "tail": "Shows stored lines as they arrive.",
+    "replay": "Publishes a range of accepted requests again.",
+    "estimate": "Prints the bill of log files; needs no server.",
+    "analyse": "Prints what each line of a file holds; needs no server.",
+    "doctor": "Checks what can be wrong, and says what to do.",
+}
+"""Name → what it is for. The function stands in the module of the same name."""
+
+
+def app(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command. An error of ours is one line on stderr and exit code 2."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    application = typer.Typer(
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        help="mockupAWS: what a workload would cost on AWS, and what its logs leak, from real log traffic.",
+    )
+    for name, purpose in COMMANDS.items():
+        application.command(name, short_help=purpose)(_load(name) if name in arguments[:1] else _not_called)
+    try:
+        application(arguments, prog_name="mockupaws")
+    except PipelineError as error:
+        sys.stderr.write(f"mockupaws: {error}\n")
+        raise SystemExit(2) from None
+
+
+def _load(name: str) -> Callable[..., None]:
+    function: Callable[..., None] = getattr(importlib.import_module(f"mockupaws.cli.{name}"), name)
+    return function
+
+
+def _not_called() -> None:
+    """Stands for the commands that this call only lists."""
+
+
+if __name__ == "__main__":
+    app()
