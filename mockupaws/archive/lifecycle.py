@@ -89,7 +89,7 @@ async def _make_partitions(
 async def _forget(connection: asyncpg.Connection, queries: dict[str, str], before: datetime) -> int:
     forgotten = 0
     while True:
-        count = await connection.fetchval(queries["forget_applied_requests"], before, _DELETE_AT_ONCE)
+        count: int = await connection.fetchval(queries["forget_applied_requests"], before, _DELETE_AT_ONCE)
         forgotten += count
         if count < _DELETE_AT_ONCE:
             return forgotten

@@ -70,7 +70,7 @@ def choose_pending(migrations: Sequence[Migration], applied: Mapping[str, str]) 
 
 
 async def create_roles(superuser_url: str, passwords: Mapping[str, str]) -> None:
-    """Makes the roles of `ROLES`, or sets the attributes and passwords of existing ones. Roles belong to the whole server."""
+    """Makes the server's roles of `ROLES`, or sets the attributes and passwords of existing ones."""
     connection = await asyncpg.connect(superuser_url, timeout=_CONNECT_TIMEOUT_SECONDS)
     try:
         async with connection.transaction():

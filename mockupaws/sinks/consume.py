@@ -355,8 +355,8 @@ def _check_in_log(partition: TopicPartition, offset: int, start: int, end: int) 
         )
     if offset > end:
         raise OffsetsLostError(
-            f"{partition.topic}-{partition.partition}: offset {offset} is the next to store, but the log ends at {end}: "
-            "this isn't the log that was stored, or brokers lost acknowledged records"
+            f"{partition.topic}-{partition.partition}: offset {offset} is the next to store, but the log ends at "
+            f"{end}: this isn't the log that was stored, or brokers lost acknowledged records"
         )
 
 

@@ -58,5 +58,5 @@ async def move_offsets(connection: Connection, sink: str, ranges: Sequence[Offse
     )
     if len(moved) != len(ranges):
         raise OffsetConflictError(
-            f"sink {sink}: {len(ranges) - len(moved)} of {len(ranges)} partitions moved meanwhile; reading offsets again"
+            f"sink {sink}: {len(ranges) - len(moved)} of {len(ranges)} partitions moved meanwhile; reading them again"
         )

@@ -41,7 +41,10 @@ class DeadLetterPublisher:
             (SOURCE_HEADER, f"{letter.partition}:{letter.offset}".encode()),
         ]
         partition = letter.partition % self._settings.kafka_partitions
-        return await producer.send(self._topic, encode_dead_letter(letter), partition=partition, headers=headers)
+        future: asyncio.Future[object] = await producer.send(
+            self._topic, encode_dead_letter(letter), partition=partition, headers=headers
+        )
+        return future
 
     async def stop(self) -> None:
         """Bounded: nothing is pending here that `publish` did not wait for."""

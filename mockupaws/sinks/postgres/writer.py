@@ -10,7 +10,7 @@ A repeat of 1 after a failed 2 makes the same letter again: its id is derived fr
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -44,7 +44,8 @@ from mockupaws.sinks.postgres.sum_deltas import RollupRow, receipts_of_stored, s
 
 COPY_SECONDS = 45.0
 _QUERIES = load_queries("mockupaws.sinks.postgres", "queries.sql")
-_REUSED = "idempotency_key_reused"
+_CHUNK_REQUESTS = 256
+"""Requests joined into one CopyData message: large enough to be cheap, small enough to wait for a full socket."""
 
 log = get_logger(__name__)
 
@@ -116,7 +117,11 @@ class PostgresSink:
             await move_offsets(connection, self.name, ranges)
             new, reused = await self._apply_requests(connection, requests)
             await self._letters.publish(
-                letters + [letter_about_request(p, _REUSED, "another body", self._clock.now_us()) for p in reused]
+                letters
+                + [
+                    letter_about_request(p, "idempotency_key_reused", "another body", self._clock.now_us())
+                    for p in reused
+                ]
             )
             if new:
                 await _copy_rows(connection, new)
@@ -151,7 +156,7 @@ class PostgresSink:
         return new, reused
 
     async def _find_refused(self, requests: list[PackedRequest]) -> list[PackedRequest]:
-        """The requests Postgres refuses, each alone, found by halving. Writes nothing: the transaction is rolled back."""
+        """The requests Postgres refuses, found by halving. Writes nothing: the transaction is rolled back."""
         async with self._pool.acquire() as connection:
             transaction = connection.transaction()
             await transaction.start()
@@ -176,20 +181,27 @@ class PostgresSink:
 async def _copy_rows(connection: Connection, requests: Sequence[PackedRequest]) -> None:
     await connection.copy_to_table(
         "scenario_logs",
-        source=b"".join([HEADER, *[packed.rows for packed in requests], TRAILER]),
+        source=_stream_rows(requests),
         columns=COLUMNS,
         format="binary",
         timeout=COPY_SECONDS,
     )
 
 
+async def _stream_rows(requests: Sequence[PackedRequest]) -> AsyncIterator[bytes]:
+    yield HEADER
+    for start in range(0, len(requests), _CHUNK_REQUESTS):
+        yield b"".join([packed.rows for packed in requests[start : start + _CHUNK_REQUESTS]])
+    yield TRAILER
+
+
 async def _insert_letters(connection: Connection, letters: list[DeadLetter]) -> list[DeadLetter]:
     """The letters that were not known before."""
-    new = []
-    for letter in letters:
-        if await connection.fetchval(_QUERIES["insert_dead_letter"], *row_of(letter)) is not None:
-            new.append(letter)
-    return new
+    return [
+        letter
+        for letter in letters
+        if await connection.fetchval(_QUERIES["insert_dead_letter"], *row_of(letter)) is not None
+    ]
 
 
 async def _bisect(connection: Connection, requests: list[PackedRequest]) -> list[PackedRequest]:
