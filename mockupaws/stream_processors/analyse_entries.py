@@ -98,22 +98,28 @@ class Analyser:
         return self._analyse([entries[index] for index in indexes], list(indexes))[0]
 
     def analyse_entry(self, entry: Entry) -> AnalysedEntry:
-        """Also for a single entry all columns are computed as in a request, so both ways agree."""
-        lines, found = self._analyse([entry], [0])
-        shown = without_nul(without_half_pairs(entry.message))
-        return AnalysedEntry(
-            _in_characters(shown, found.get(0, [])),
-            lines.message[0],
-            lines.message_hash[0],
-            entry.timestamp_us,
-            lines.source[0],
-            lines.level[0],
-            lines.attributes[0],
-            lines.size_bytes[0],
-            lines.token_count[0],
-            lines.sqs_blocks[0],
-            lines.pii_mask[0],
-        )
+        return self.analyse_entries([entry])[0]
+
+    def analyse_entries(self, entries: Sequence[Entry]) -> list[AnalysedEntry]:
+        """The same as `analyse_request` finds, entry by entry, with each message's findings."""
+        lines, found = self._analyse(entries, list(range(len(entries))))
+        return [
+            AnalysedEntry(_in_characters(entries[index].message, found.get(index, [])), *columns)
+            for index, *columns in zip(
+                lines.index,
+                lines.message,
+                lines.message_hash,
+                lines.timestamp_us,
+                lines.source,
+                lines.level,
+                lines.attributes,
+                lines.size_bytes,
+                lines.token_count,
+                lines.sqs_blocks,
+                lines.pii_mask,
+                strict=True,
+            )
+        ]
 
     def _analyse(self, entries: Sequence[Entry], indexes: list[int]) -> tuple[LineColumns, _Findings]:
         """Columns in the order of `entries`, and the findings of each message that has any, by position."""
@@ -223,9 +229,11 @@ class _Batch(NamedTuple):
         return cls(messages, [len(message.encode()) for message in messages], shown, texts, SEPARATOR.join(texts))
 
 
-def _in_characters(text: str, findings: list[Found]) -> list[Finding]:
-    """Byte offsets in the text's UTF-8 as offsets in the text."""
-    data = text.encode()
+def _in_characters(message: str, findings: list[Found]) -> list[Finding]:
+    """Byte offsets in the text that was scanned as character offsets in the message as sent."""
+    if not findings:
+        return []
+    data = without_nul(without_half_pairs(message)).encode()
     shown: list[Finding] = []
     byte, character = 0, 0
     for found in findings:

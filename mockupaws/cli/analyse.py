@@ -1,0 +1,94 @@
+"""`mockupaws analyse`: what each line of a file holds, one JSON object a line; needs no server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import msgspec
+import typer
+import zstandard
+
+from mockupaws.cli.read_log_files import BLOCK_BYTES, UnreadableFileError, inflated, open_raw
+from mockupaws.schemas.requests import Entry
+from mockupaws.stream_processors.analyse_entries import AnalysedEntry, Analyser, Finding
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What is printed of an entry."""
+
+    findings: list[Finding]
+    redacted: str
+    tokens: int
+    sqs_blocks: int
+    size_bytes: int
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """What is printed in place of a line that is no entry, so that results and lines keep pace."""
+
+    error: str
+
+
+class _Object(msgspec.Struct):
+    message: str
+    attributes: dict[str, Any] | None = None
+
+
+def analyse(
+    file: Annotated[str, typer.Argument(help="A log file (plain, gzip or Zstandard), or - for standard input.")],
+    ndjson: Annotated[
+        bool, typer.Option("--ndjson", help="Each line is a JSON object with a message, which may hold line ends.")
+    ] = False,
+) -> None:
+    """Prints findings, redacted text, tokens, SQS blocks and size of each entry, in order.
+
+    Exit code 1 where a line was refused (it has an "error" in the output).
+    """
+    analyser = Analyser()
+    encode = msgspec.json.Encoder().encode_lines
+    refused = False
+    for lines in _lines_of(file):
+        results = _analyse_lines(analyser, lines, ndjson=ndjson)
+        refused = refused or any(isinstance(result, Refusal) for result in results)
+        sys.stdout.buffer.write(encode(results))
+        sys.stdout.buffer.flush()
+    if refused:
+        raise typer.Exit(1)
+
+
+def _analyse_lines(analyser: Analyser, lines: list[bytes], *, ndjson: bool) -> list[Result | Refusal]:
+    entries = [_entry_of_object(line) if ndjson else Entry(line.decode(errors="replace")) for line in lines]
+    analysed = iter(analyser.analyse_entries([entry for entry in entries if isinstance(entry, Entry)]))
+    return [_shown(next(analysed)) if isinstance(entry, Entry) else entry for entry in entries]
+
+
+def _entry_of_object(line: bytes) -> Entry | Refusal:
+    try:
+        decoded = msgspec.json.decode(line.decode(errors="replace"), type=_Object)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Refusal(f"no JSON object with a message: {error}")
+    return Entry(decoded.message, attributes=decoded.attributes)
+
+
+def _shown(entry: AnalysedEntry) -> Result:
+    return Result(entry.findings, entry.message, entry.token_count, entry.sqs_blocks, entry.size_bytes)
+
+
+def _lines_of(file: str) -> Iterator[list[bytes]]:
+    """Lines without their ends, as they come in: those of a pipe are not held back until a block is full."""
+    pieces: list[bytes] = []
+    try:
+        with open_raw(file) as raw:
+            stream = inflated(raw)
+            while block := stream.read1(BLOCK_BYTES):
+                head, end, rest = block.rpartition(b"\n")
+                if end:
+                    yield [line.removesuffix(b"\r") for line in b"".join([*pieces, head]).split(b"\n")]
+                    pieces = []
+                pieces.append(rest)
+    except (OSError, EOFError, zstandard.ZstdError) as error:
+        raise UnreadableFileError(f"{file} can't be read to its end: {error}") from error
+    if last := b"".join(pieces):
+        yield [last.removesuffix(b"\r")]
