@@ -46,14 +46,19 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     id: Annotated[str, Meta(min_length=1, max_length=200)] = "anthropic.claude-haiku-4-5-20251001-v1:0"
     """A Bedrock model or inference profile id; one without a price makes its lines `unpriced`."""
-    share_of_lines: Annotated[Decimal, Meta(ge=0, le=1)] = Decimal(1)
+    share_of_lines: Decimal = Decimal(1)
     """Part of the lines sent to the model: 0 (none) to 1 (all)."""
     prompt_tokens_per_line: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     """Instructions sent along with each line."""
     output_tokens_per_line: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     """Tokens the model answers for each line."""
-    token_spread: Annotated[Decimal, Meta(ge=0, le=1)] = Decimal("0.15")
+    token_spread: Decimal = Decimal("0.15")
     """How far the model's own tokenizer may count below or above ours, as a share; an assumption, not a measurement."""
+
+    def __post_init__(self) -> None:
+        for name in ("share_of_lines", "token_spread"):
+            if not 0 <= getattr(self, name) <= 1:  # also refuses NaN
+                raise ValueError(f"Expected `{name}` from 0 to 1")
 
 
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,7 +72,7 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 def architecture_of(document: Any) -> Architecture:
-    """Checks a decoded JSON document. Raises ArchitectureError, its message naming the field as `$.queue.batch_size`."""
+    """Checks a decoded JSON document. Raises ArchitectureError naming the field, as `$.queue.batch_size`."""
     try:
         return msgspec.convert(document, Architecture, strict=True)
     except msgspec.ValidationError as error:

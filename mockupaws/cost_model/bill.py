@@ -173,9 +173,9 @@ def _assumptions(quantities: Quantities, architecture: Architecture) -> list[str
         "Low: every batch is full and no receive comes back empty. Likely: no batch spans two ingest requests, and "
         "pollers receive in vain only in minutes without traffic. High: one line per call and per invocation, and "
         "pollers receive in vain all the time.",
-        f"Tokens are counted with o200k_base; {architecture.model.id} may count up to "
-        f"{architecture.model.token_spread * 100:f} % less (low) or more (high).",
-        f"A month is {MONTH_SECONDS:,} s (30.4 days) of the traffic measured over {span:,} s, counted in whole minutes.",
+        f"Tokens are counted with cl100k_base; {architecture.model.id} may count up to "
+        f"{_plain(architecture.model.token_spread * 100)} % less (low) or more (high).",
+        f"A month is {MONTH_SECONDS:,} s (30.4 days) of the traffic measured over {span:,} s (whole minutes).",
         "Free tier: " + ("taken off the month." if architecture.free_tier else "not taken off."),
     ]
     if not quantities.entries:

@@ -1,4 +1,4 @@
-"""Bedrock rows of a price book, read from the genai-prices package: `python -m mockupaws.cost_model.import_genai_prices`.
+"""Bedrock rows of a price book, read from the genai-prices package: `python -m` this module.
 
 Run when a new price book is made; the served price book is the dated file, so a bill doesn't change under an upgrade.
 Only text models with one flat price are taken: tiered or audio prices would be wrong as a single row.
@@ -29,7 +29,7 @@ def bedrock_rows(effective_date: str, checked_date: str) -> list[PriceRow]:
         if name:
             # "regional." stands for the model's own id and its us./eu./… profiles; "global." is an id of its own.
             billed_id = f"anthropic.{name}" if scope == "regional." else f"global.anthropic.{name}"
-            regions = (*US_REGIONS, *EU_REGIONS)
+            regions: tuple[str, ...] = (*US_REGIONS, *EU_REGIONS)
         elif model.id.startswith("amazon.nova-"):
             billed_id, regions = model.id, US_REGIONS
         else:

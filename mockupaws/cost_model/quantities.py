@@ -115,7 +115,7 @@ def measured_traffic(quantities: Quantities) -> Traffic:
 
 
 def monthly_traffic(quantities: Quantities) -> Traffic:
-    """The measured traffic going on in the same way for a month, each count rounded up; none where none was measured."""
+    """The measured traffic going on like that for a month, each count rounded up; none where none was."""
     span = quantities.span_seconds
 
     def scaled(count: int) -> int:
