@@ -188,10 +188,13 @@ class SupervisedProcess:
 class Supervisor:
     """The processes of one installation; `run` returns when all of them have stopped."""
 
-    def __init__(self, state_file: Path, lock_file: Path, clock: Clock) -> None:
+    def __init__(
+        self, state_file: Path, lock_file: Path, clock: Clock, *, start_seconds: float = START_SECONDS
+    ) -> None:
         self._state_file = state_file
         self._lock_file = lock_file
         self._clock = clock
+        self._start_seconds = start_seconds
         self._processes: list[SupervisedProcess] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
@@ -227,11 +230,11 @@ class Supervisor:
             self._tasks += [asyncio.create_task(process.run()) for process in started]
             all_ready = asyncio.gather(*(process.ready.wait() for process in started))
             try:
-                await self._unless_stopped(asyncio.ensure_future(asyncio.wait_for(all_ready, START_SECONDS)))
+                await self._unless_stopped(asyncio.ensure_future(asyncio.wait_for(all_ready, self._start_seconds)))
             except TimeoutError:
                 missing = next(process.plan for process in started if not process.ready.is_set())
                 raise StartFailedError(
-                    f"{missing.name} was not ready within {START_SECONDS:.0f} s; its log is {missing.log_file}"
+                    f"{missing.name} was not ready within {self._start_seconds:.0f} s; its log is {missing.log_file}"
                 ) from None
             if self._stop.is_set():
                 return
