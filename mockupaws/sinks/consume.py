@@ -20,7 +20,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Generic, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -30,13 +30,15 @@ from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.errors import PermanentError, RetriableError
 from mockupaws.runtime.health import HealthReport
 from mockupaws.runtime.kafka import topic_ids, topic_name
-from mockupaws.runtime.postgres import Pool
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import SINK_LAG_MESSAGES, SINK_LAG_SECONDS, SINK_RETRIES, get_logger
 from mockupaws.schemas.topics import Topic
 from mockupaws.sinks.batch import Batch, BatchLimits, ItemT, OffsetRange, SourceRecord
 from mockupaws.sinks.offsets import OffsetConflictError, load_offsets, read_offsets
 from mockupaws.sinks.progress import Progress
+
+if TYPE_CHECKING:
+    from mockupaws.runtime.postgres import Pool
 
 ATTEMPT_SECONDS = 60.0
 """Limit of one attempt to write a batch."""

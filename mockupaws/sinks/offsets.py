@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from mockupaws.runtime.errors import RetriableError
-from mockupaws.runtime.postgres import Connection, Pool, load_queries
+from mockupaws.runtime.postgres import load_queries
 from mockupaws.sinks.batch import OffsetRange
+
+if TYPE_CHECKING:
+    from mockupaws.runtime.postgres import Connection, Pool
 
 TopicKey = tuple[UUID, int]
 """Topic id and partition: a topic that was deleted and made again has other keys."""

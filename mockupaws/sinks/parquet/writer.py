@@ -14,13 +14,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
 
 from mockupaws.archive.object_store import ObjectStore
 from mockupaws.runtime.clock import Clock
-from mockupaws.runtime.postgres import Pool, load_queries
+from mockupaws.runtime.postgres import load_queries
 from mockupaws.runtime.telemetry import (
     SINK_ENTRIES,
     SINK_FRESHNESS_SECONDS,
@@ -33,6 +34,9 @@ from mockupaws.sinks.batch import OffsetRange, SourceRecord
 from mockupaws.sinks.offsets import move_offsets
 from mockupaws.sinks.parquet.retriable import is_retriable
 from mockupaws.sinks.parquet.table import ArchiveObject, LocatedRequest, build_object, group_requests
+
+if TYPE_CHECKING:
+    from mockupaws.runtime.postgres import Pool
 
 _QUERIES = load_queries("mockupaws.sinks.parquet", "queries.sql")
 

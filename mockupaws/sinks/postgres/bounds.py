@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from mockupaws.runtime.postgres import Pool
 from mockupaws.sinks.dead_letters.rows import time_of
+
+if TYPE_CHECKING:
+    from mockupaws.runtime.postgres import Pool
 
 REFRESH_SECONDS = 10.0
 """How old the known bounds may be when a time doesn't fit them: maintenance may have made its partition since."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
 
 from mockupaws.runtime.clock import Clock
-from mockupaws.runtime.postgres import Connection, Pool, load_queries
+from mockupaws.runtime.postgres import load_queries
 from mockupaws.runtime.telemetry import (
     DEAD_LETTERS,
     SINK_ENTRIES,
@@ -41,6 +42,9 @@ from mockupaws.sinks.postgres.decode import (
 from mockupaws.sinks.postgres.retriable import is_refused_row, is_retriable
 from mockupaws.sinks.postgres.rows import COLUMNS, HEADER, TRAILER
 from mockupaws.sinks.postgres.sum_deltas import RollupRow, receipts_of_stored, sum_deltas, sum_receipts
+
+if TYPE_CHECKING:
+    from mockupaws.runtime.postgres import Connection, Pool
 
 COPY_SECONDS = 45.0
 _QUERIES = load_queries("mockupaws.sinks.postgres", "queries.sql")
