@@ -24,8 +24,7 @@ from mockupaws.cli.client_settings import parse_environment_file
 from mockupaws.runtime.embedded.installation import Installation
 from mockupaws.runtime.settings import PREFIX, Settings
 
-START_SECONDS = 180.0
-COMMAND_SECONDS = 180.0
+COMMAND_SECONDS = 240.0
 POLL_SECONDS = 0.05
 
 
@@ -56,26 +55,16 @@ class RunningStack:
         self.home = home
         self.ingest_url = f"http://127.0.0.1:{gateway_port}"
         self.api_url = f"http://127.0.0.1:{api_port}"
-        self._up: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns once every process is ready. Raises RuntimeError with the end of the output where that fails."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        output_file = self.home / "up.out"
-        with output_file.open("wb") as output:
-            self._up = subprocess.Popen(_command("up"), env=self.environ, stdout=output, stderr=output)
-        deadline = time.monotonic() + START_SECONDS
-        while not (self.demo_file.exists() and self.is_ready()):
-            if self._up.poll() or time.monotonic() > deadline:
-                text = output_file.read_text(errors="replace")[-3000:]
-                self.stop()
-                raise RuntimeError(f"`mockupaws up` did not get ready:\n{text}")
-            time.sleep(POLL_SECONDS)
+        """Returns once every process is ready. Raises RuntimeError with what `up` said where that fails."""
+        done = self.command("up", "--no-sample")
+        if done.returncode != 0:
+            self.stop()
+            raise RuntimeError(f"`mockupaws up` failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
 
     def stop(self) -> None:
-        subprocess.run(_command("down"), env=self.environ, timeout=COMMAND_SECONDS, check=False, capture_output=True)
-        if self._up is not None:
-            self._up.wait(COMMAND_SECONDS)
+        self.command("down")
 
     @property
     def demo_file(self) -> Path:
@@ -142,7 +131,11 @@ class RunningStack:
         )
 
     def client_environ(self, scenario_id: str | None) -> dict[str, str]:
-        return self.environ | self.demo | ({f"{PREFIX}SCENARIO_ID": scenario_id} if scenario_id else {})
+        return (
+            self.environ
+            | (self.demo if self.demo_file.exists() else {})
+            | ({f"{PREFIX}SCENARIO_ID": scenario_id} if scenario_id else {})
+        )
 
     def make_scenario(self, name: str) -> str:
         """Its id; returned once the gateway takes lines for it."""

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -28,6 +28,7 @@ from typing import Any, Protocol, cast
 import msgspec
 import zstandard
 
+from mockupaws.ingest_gateway.timestamps import TimestampError, TimestampRange
 from mockupaws.runtime.errors import PermanentError
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.requests import Entry
@@ -49,7 +50,6 @@ MAX_ATTRIBUTE_DEPTH = 32
 BLOCK_BYTES = 256 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_MICROSECONDS = 1_000_000
 
 
 class UnreadableFileError(PermanentError):
@@ -132,8 +132,7 @@ class EntryReader:
         """`now_us` bounds the timestamps that are taken, as the gateway does."""
         settings = Settings()
         self._default_source = default_source
-        self._oldest_us = int(datetime(settings.oldest_timestamp_year, 1, 1, tzinfo=UTC).timestamp()) * _MICROSECONDS
-        self._newest_us = now_us + settings.newest_timestamp_seconds * _MICROSECONDS
+        self._range = TimestampRange.at(now_us, settings.oldest_timestamp_year, settings.newest_timestamp_seconds)
         self._decoder = msgspec.json.Decoder(dict[str, Any])
         self.counts = ReadCounts()
 
@@ -202,11 +201,15 @@ class EntryReader:
 
     def _take_timestamp(self, attributes: dict[str, Any]) -> int | None:
         for name in TIMESTAMP_FIELDS:
-            if name in attributes:
-                timestamp_us = timestamp_us_of(attributes[name])
-                if timestamp_us is not None and self._oldest_us <= timestamp_us <= self._newest_us:
-                    del attributes[name]
-                    return timestamp_us
+            time = _as_time(attributes.get(name))
+            if time is None:
+                continue
+            try:
+                timestamp_us = self._range.check(time)
+            except TimestampError:
+                continue
+            del attributes[name]
+            return timestamp_us
         return None
 
 
@@ -219,21 +222,14 @@ def _take_text(attributes: dict[str, Any], names: tuple[str, ...], max_character
     return None
 
 
-def timestamp_us_of(value: object) -> int | None:
-    """Epoch µs of an RFC 3339 text (UTC where it names no zone) or of epoch s, ms, µs or ns, told by magnitude."""
+def _as_time(value: object) -> datetime | int | float | None:
+    """What the gateway would take as a timestamp: RFC 3339 text, or a number it tells the unit of by magnitude."""
     if isinstance(value, str):
         try:
-            moment = datetime.fromisoformat(value)
+            return datetime.fromisoformat(value)
         except ValueError:
             return None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // datetime.resolution
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    for limit, factor, divisor in ((1e11, _MICROSECONDS, 1), (1e14, 1000, 1), (1e17, 1, 1), (1e20, 1, 1000)):
-        if 0 <= value < limit:
-            return int(value * factor) // divisor
-    return None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _is_carriable(attributes: dict[str, Any]) -> bool:

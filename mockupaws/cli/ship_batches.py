@@ -21,7 +21,7 @@ from mockupaws.cli.batch_entries import Batch
 from mockupaws.cli.client_settings import ClientSettings
 from mockupaws.runtime.errors import PermanentError, RetriableError
 
-RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
+RETRIED_STATUS = frozenset({408, 429, 502, 503, 504})
 FINAL_STATES = frozenset({"stored", "partly_dead_lettered", "dead_lettered"})
 _LONGEST_PAUSE_SECONDS = 5.0
 _RECEIPT_PAUSE_SECONDS = (0.3, 2.0)
@@ -202,7 +202,7 @@ class Shipper:
             return None
         if answer.status_code == 200:
             return msgspec.json.decode(answer.content, type=Receipt)
-        if answer.status_code == 404 or answer.status_code in RETRIED_STATUS:
+        if answer.status_code in (404, 500) or answer.status_code in RETRIED_STATUS:
             return None
         raise RefusedError(f"receipt {path}: {describe_answer(answer)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,6 @@ from mockupaws.cli.read_log_files import (
     LineChunker,
     UnreadableFileError,
     read_chunks,
-    timestamp_us_of,
 )
 from mockupaws.schemas.requests import Entry
 
@@ -110,7 +110,9 @@ def test_timestamp_the_gateway_would_refuse_stays_an_attribute() -> None:
     ],
 )
 def test_timestamps(value: object, expected: int | None) -> None:
-    assert timestamp_us_of(value) == expected
+    entry = read_one(json.dumps({"message": "x", "ts": value}).encode())
+    assert entry.timestamp_us == expected
+    assert (entry.attributes is None) == (expected is not None)
 
 
 def test_invalid_utf8_is_kept_visibly_and_counted() -> None:
