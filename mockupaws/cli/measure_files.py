@@ -29,7 +29,7 @@ _NO_ID = bytes(16)
 @dataclass(slots=True)
 class Measured:
     deltas: list[Delta] = field(default_factory=list)
-    """All of one minute, whatever the lines' own timestamps."""
+    """All of one minute, whatever the lines' own timestamps; without the count of requests, as there were none."""
     counts: ReadCounts = field(default_factory=ReadCounts)
     minutes: set[int] = field(default_factory=set)
     """Minutes of the lines' own timestamps, epoch s; empty where lines name none."""
@@ -72,7 +72,8 @@ def measure_chunk(chunk: Chunk, source: str, now_us: int) -> Measured:
     entries = list(reader.entries_of(chunk))
     request = IngestRequest(_NO_ID, _NO_ID, _NO_ID, now_us, _NO_ID, entries)
     minutes = {entry.timestamp_us // _MINUTE_US * 60 for entry in entries if entry.timestamp_us is not None}
-    return Measured(_analyser().analyse_request(request).deltas, reader.counts, minutes)
+    deltas = [delta for delta in _analyser().analyse_request(request).deltas if delta.metric_name != "requests"]
+    return Measured(deltas, reader.counts, minutes)
 
 
 @cache
