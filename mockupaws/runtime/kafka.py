@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, ProducerClosed, TopicAlreadyExistsError, for_code
 
 from mockupaws.runtime.errors import PermanentError, RetriableError
 from mockupaws.runtime.kafka_metadata import TopicIdsRequest, topic_ids_of
@@ -83,6 +83,22 @@ async def start_producer(settings: Settings, client_id: str) -> AIOKafkaProducer
             await producer.stop()
             raise
     return producer
+
+
+async def abandon_producer(producer: AIOKafkaProducer, within_seconds: float = 2.0) -> None:
+    """Stops a producer within a bound; what it could not deliver fails with ProducerClosed instead of waiting forever.
+
+    aiokafka's own `stop` waits for batches that never expire, and leaves its sender running when it is cancelled.
+    """
+    try:
+        async with asyncio.timeout(within_seconds):
+            await producer.stop()
+    except (KafkaError, TimeoutError):
+        producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 - no public way to give up
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(within_seconds):
+                await producer._sender.close()  # noqa: SLF001
+        await producer.client.close()
 
 
 async def topic_ids(settings: Settings) -> dict[str, uuid.UUID]:

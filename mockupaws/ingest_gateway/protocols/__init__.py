@@ -1,0 +1,1 @@
+"""Bodies of ingest requests → entries; one module a format. Pure: bytes in, `Decoded` or `RefusedError` out."""

@@ -1,0 +1,155 @@
+"""The gateway's ASGI application: routes, health, and the life of what the handlers use."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mockupaws.ingest_gateway.accepted_requests import AcceptedRequests
+from mockupaws.ingest_gateway.admit import ByteBudget
+from mockupaws.ingest_gateway.authenticate import Authenticator
+from mockupaws.ingest_gateway.errors import ERRORS
+from mockupaws.ingest_gateway.handlers import Gateway, ingest, refuse
+from mockupaws.ingest_gateway.openapi import openapi_document
+from mockupaws.ingest_gateway.publish import Publisher
+from mockupaws.ingest_gateway.refresh_directory import RefreshedDirectory
+from mockupaws.runtime.clock import Clock, SystemClock
+from mockupaws.runtime.postgres import open_pool
+from mockupaws.runtime.settings import Settings
+from mockupaws.schemas.identifiers import new_request_id
+
+SNAPSHOT_FILE = "gateway-directory.snapshot"
+DRAIN_SECONDS = 5.0
+"""How long a stopping process waits for acks."""
+
+
+def create_app(settings: Settings, clock: Clock | None = None) -> Starlette:
+    """The application; everything it uses starts and stops with its lifespan."""
+    clock = clock or SystemClock()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with _running(settings, clock) as gateway:
+            app.state.gateway = gateway
+            yield
+
+    return Starlette(
+        routes=[
+            Route("/api/v1/ingest", ingest, methods=["POST"]),
+            Route("/health", _alive),
+            Route("/health/ready", _ready),
+            Route("/metrics", _metrics),
+            Route("/api/v1/openapi.json", _openapi),
+        ],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _refuse_http(clock), Exception: _refuse_defect(clock)},
+    )
+
+
+@contextlib.asynccontextmanager
+async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await open_pool(settings.postgres_api_url, settings, max_size=4, application_name="mockupaws-gateway")
+        stack.callback(pool.terminate)
+        directory = RefreshedDirectory(
+            pool, settings.home / SNAPSHOT_FILE, settings.directory_refresh_seconds, settings.postgres_timeout_seconds
+        )
+        directory.load_snapshot()
+        publisher = Publisher(settings)
+        accepted_requests = AcceptedRequests(_redis(settings), settings.redis_timeout_seconds)
+        stack.push_async_callback(accepted_requests.close)
+        gateway = Gateway(
+            settings,
+            clock,
+            directory,
+            Authenticator(directory.find_key, settings.api_key_pepper, settings.jwt_secret),
+            publisher,
+            accepted_requests,
+            ByteBudget(settings.publish_max_pending_bytes),
+        )
+        tasks = [asyncio.create_task(work) for work in (directory.run(), publisher.run())]
+        for task in tasks:
+            task.add_done_callback(_exit_on_failure)
+        try:
+            yield gateway
+        finally:
+            gateway.draining = True
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await publisher.stop(DRAIN_SECONDS)
+
+
+def _redis(settings: Settings) -> Redis | None:
+    if not settings.redis_url:
+        return None
+    return Redis.from_url(
+        settings.redis_url,
+        socket_timeout=settings.redis_timeout_seconds * 4,
+        socket_connect_timeout=settings.redis_timeout_seconds * 4,
+    )
+
+
+def _exit_on_failure(task: asyncio.Task[None]) -> None:
+    # Without its directory or producer the process would answer from the past; the supervisor starts a fresh one.
+    if not task.cancelled() and task.exception() is not None:
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "a background task of the gateway failed", "exception": task.exception()}
+        )
+        os._exit(70)
+
+
+async def _alive(_: Request) -> Response:
+    return Response(b'{"alive":true}', media_type="application/json")
+
+
+async def _ready(request: Request) -> Response:
+    gateway: Gateway = request.app.state.gateway
+    detail: dict[str, str] = {}
+    if gateway.draining:
+        detail["gateway"] = "draining"
+    if not gateway.publisher.ready:
+        detail["kafka"] = "cut off"
+    ready = not detail
+    if gateway.accepted_requests.degraded:
+        detail["redis"] = "down: this process remembers accepted requests alone"
+    body = msgspec.json.encode({"ready": ready, "lag_seconds": None, "detail": detail})
+    return Response(body, 200 if ready else 503, media_type="application/json")
+
+
+async def _metrics(_: Request) -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _openapi(_: Request) -> Response:
+    return Response(openapi_document(), media_type="application/json")
+
+
+def _refuse_http(clock: Clock) -> Callable[[Request, Exception], Response]:
+    def refuse_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        kind = ERRORS["method_not_allowed" if error.status_code == 405 else "not_found"]
+        response = refuse(kind, f"{kind.meaning}: see /api/v1/openapi.json", _new_id(clock))
+        response.headers.update(error.headers or {})
+        return response
+
+    return refuse_http
+
+
+def _refuse_defect(clock: Clock) -> Callable[[Request, Exception], Response]:
+    return lambda request, error: refuse(ERRORS["internal"], ERRORS["internal"].meaning, _new_id(clock))
+
+
+def _new_id(clock: Clock) -> str:
+    return str(new_request_id(clock.now_us(), os.urandom(10)))

@@ -1,0 +1,86 @@
+"""Who may send, and whose each scenario is: the gateway's copy of keys and scenarios. Pure, and without a clock.
+
+The copy is refreshed by change and kept on disk, so that ingest goes on while the database is down and even when the
+gateway starts meanwhile. A revoked key is refused once the next refresh brought the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+SNAPSHOT_VERSION = 1
+
+
+class KeyRecord(msgspec.Struct, frozen=True, array_like=True):
+    """An API key as stored: of the secret only an HMAC."""
+
+    prefix: str
+    tenant_id: bytes
+    secret_hmac: bytes
+    scopes: list[str]
+    expires_at_us: int | None
+    revoked: bool
+
+
+class ScenarioRecord(msgspec.Struct, frozen=True, array_like=True):
+    scenario_id: bytes
+    tenant_id: bytes
+    deleted: bool
+
+
+class _Snapshot(msgspec.Struct, array_like=True):
+    version: int
+    changed_us: int
+    keys: list[KeyRecord]
+    scenarios: list[ScenarioRecord]
+
+
+class Directory:
+    """Keys by prefix and tenants by scenario."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, KeyRecord] = {}
+        self._tenant_of: dict[bytes, bytes] = {}
+        self.changed_us = 0
+        """`updated_at` of the newest change known, by the database's clock; 0: nothing was ever read."""
+
+    def key(self, prefix: str) -> KeyRecord | None:
+        return self._keys.get(prefix)
+
+    def tenant_of(self, scenario_id: bytes) -> bytes | None:
+        return self._tenant_of.get(scenario_id)
+
+    def apply(self, keys: Iterable[KeyRecord], scenarios: Iterable[ScenarioRecord], changed_us: int) -> bool:
+        """Whether anything differs from before."""
+        differs = False
+        for key in keys:
+            differs = differs or self._keys.get(key.prefix) != key
+            self._keys[key.prefix] = key
+        for scenario in scenarios:
+            tenant = None if scenario.deleted else scenario.tenant_id
+            differs = differs or self._tenant_of.get(scenario.scenario_id) != tenant
+            if tenant is None:
+                self._tenant_of.pop(scenario.scenario_id, None)
+            else:
+                self._tenant_of[scenario.scenario_id] = tenant
+        self.changed_us = max(self.changed_us, changed_us)
+        return differs
+
+    def to_snapshot(self) -> bytes:
+        scenarios = [ScenarioRecord(scenario, tenant, False) for scenario, tenant in self._tenant_of.items()]
+        return msgspec.msgpack.encode(
+            _Snapshot(SNAPSHOT_VERSION, self.changed_us, list(self._keys.values()), scenarios)
+        )
+
+    def load_snapshot(self, snapshot: bytes) -> bool:
+        """Takes over what `to_snapshot` wrote; False where the bytes are none or of another version."""
+        try:
+            read = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+        except msgspec.DecodeError:
+            return False
+        if read.version != SNAPSHOT_VERSION:
+            return False
+        self.apply(read.keys, read.scenarios, read.changed_us)
+        return True

@@ -1,0 +1,226 @@
+"""The ingest endpoint, step by step; the steps themselves are beside it.
+
+Order: who (401, 403) → which format (415) → the body (413, 408) → inflate (413, 400) → decode (400, 413) →
+whose scenario (404) → accepted before? (202 `duplicate`, 422) → Kafka (503) → 202.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from mockupaws.ingest_gateway.accepted_requests import AcceptedRequests
+from mockupaws.ingest_gateway.admit import ByteBudget, read_body
+from mockupaws.ingest_gateway.authenticate import Authenticator, Principal
+from mockupaws.ingest_gateway.errors import ERRORS, RETRY_AFTER_SECONDS, RefusedError, Rejection
+from mockupaws.ingest_gateway.inflate_body import content_encodings, inflate_body
+from mockupaws.ingest_gateway.protocols.decoded import Decoded, EntryLimits
+from mockupaws.ingest_gateway.protocols.native_json import decode_json
+from mockupaws.ingest_gateway.protocols.ndjson import decode_ndjson, scenario_of
+from mockupaws.ingest_gateway.publish import Publisher
+from mockupaws.ingest_gateway.refresh_directory import RefreshedDirectory
+from mockupaws.ingest_gateway.timestamps import TimestampRange
+from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.settings import Settings
+from mockupaws.runtime.telemetry import (
+    INGEST_ACK_SECONDS,
+    INGEST_BODY_BYTES,
+    INGEST_ENTRIES,
+    INGEST_REQUESTS,
+    get_logger,
+)
+from mockupaws.schemas.http.errors import ErrorBody, ErrorKind
+from mockupaws.schemas.identifiers import body_hash, new_request_id, request_id_of_key
+from mockupaws.schemas.requests import IngestRequest, encode_request
+
+MAX_IDEMPOTENCY_KEY = 255
+DRY_RUN_MAX_ENTRIES = 1000
+"""A dry run is for looking; more entries than these are for `mockupaws analyse`."""
+JSON_TYPES = ("application/json", "text/json")
+NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+
+_encode_json = msgspec.json.encode
+_log = get_logger(__name__)
+
+
+class _Accepted(msgspec.Struct):
+    request_id: str
+    accepted: int
+    rejected: list[Rejection]
+    duplicate: bool
+    receipt: str
+
+
+class _Refused(msgspec.Struct, omit_defaults=True):
+    error: ErrorBody
+    rejected: list[Rejection] = []
+
+
+@dataclass(slots=True)
+class Gateway:
+    """What the endpoint works with, for the life of the process."""
+
+    settings: Settings
+    clock: Clock
+    directory: RefreshedDirectory
+    authenticator: Authenticator
+    publisher: Publisher
+    accepted_requests: AcceptedRequests
+    bodies: ByteBudget
+    draining: bool = False
+
+
+async def ingest(request: Request) -> Response:
+    """`POST /api/v1/ingest`."""
+    gateway: Gateway = request.app.state.gateway
+    began = asyncio.get_running_loop().time()
+    now_us = gateway.clock.now_us()
+    request_id = new_request_id(now_us, os.urandom(10))
+    try:
+        response = await _ingest(gateway, request, request_id, now_us)
+        if response.status_code == 202:
+            INGEST_ACK_SECONDS.observe(asyncio.get_running_loop().time() - began)
+    except RefusedError as error:
+        response = refuse(error.kind, error.message, str(request_id), error.rejected)
+    except ClientDisconnect:
+        response = refuse(ERRORS["malformed_body"], "the client went away", str(request_id))
+    except Exception as error:
+        # The class alone: a message or traceback may quote the payload.
+        _log.error("ingest_failed", error=type(error).__name__, where=_where(error), request_id=str(request_id))
+        response = refuse(ERRORS["internal"], "an error of ours; send again, or report the request id", str(request_id))
+    INGEST_REQUESTS.labels(str(response.status_code)).inc()
+    return response
+
+
+def refuse(kind: ErrorKind, message: str, request_id: str, rejected: list[Rejection] | None = None) -> Response:
+    """The answer of a row of the error table."""
+    body = _Refused(ErrorBody(kind.code, message, kind.retryable, request_id), rejected or [])
+    headers = {"X-Request-Id": request_id}
+    if kind.status in (429, 503):
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if kind.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(_encode_json(body), kind.status, headers, "application/json")
+
+
+async def _ingest(gateway: Gateway, request: Request, request_id: UUID, now_us: int) -> Response:
+    if gateway.draining:
+        raise RefusedError("draining", "this process is stopping; send again")
+    principal = await gateway.authenticator.authenticate(request.headers, now_us)
+    decode = _decoder_of(request)
+    key = request.headers.get("idempotency-key")
+    if key is not None:
+        if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY:
+            raise RefusedError("invalid_request", f"Idempotency-Key: 1 to {MAX_IDEMPOTENCY_KEY} characters")
+        request_id = request_id_of_key(principal.tenant_id, key)
+    settings = gateway.settings
+    with gateway.bodies.share() as share:
+        sent = await read_body(request.stream(), request.headers.get("content-length"), settings.max_body_bytes, share)
+        encodings = content_encodings(request.headers.get("content-encoding", ""))
+        body = inflate_body(sent, encodings, settings.max_body_bytes) if encodings else sent
+        if encodings:
+            share.take(len(body))
+        INGEST_BODY_BYTES.inc(len(body))
+        decoded = decode(body, entry_limits(settings, now_us))
+        await _check_scenario(gateway, principal, decoded.scenario_id)
+        if not decoded.entries:
+            INGEST_ENTRIES.labels("rejected").inc(len(decoded.rejected))
+            raise RefusedError("all_entries_rejected", "no entry could be accepted", decoded.rejected)
+        ingest_request = IngestRequest(
+            request_id.bytes,
+            principal.tenant_id.bytes,
+            decoded.scenario_id.bytes,
+            now_us,
+            body_hash(decoded.scenario_id.bytes, body),
+            decoded.entries,
+        )
+        if request.query_params.get("dry_run", "0") not in ("0", "false", ""):
+            return await _dry_run(ingest_request, decoded)
+        duplicate = key is not None and await _accepted_before(gateway, principal, request_id, ingest_request)
+        if not duplicate:
+            encoded = encode_request(ingest_request)
+            await gateway.publisher.publish(request_id.bytes, encoded, len(decoded.entries))
+            gateway.accepted_requests.remember(
+                principal.tenant_id,
+                request_id,
+                len(decoded.entries),
+                None if key is None else ingest_request.body_hash,
+            )
+            INGEST_ENTRIES.labels("accepted").inc(len(decoded.entries))
+    if decoded.rejected:
+        INGEST_ENTRIES.labels("rejected").inc(len(decoded.rejected))
+    return _accept(request_id, decoded, duplicate)
+
+
+def entry_limits(settings: Settings, now_us: int) -> EntryLimits:
+    times = TimestampRange.at(now_us, settings.oldest_timestamp_year, settings.newest_timestamp_seconds)
+    return EntryLimits(settings.max_entries, settings.max_message_bytes, times)
+
+
+def _decoder_of(request: Request) -> Callable[[bytes, EntryLimits], Decoded]:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type in JSON_TYPES:
+        return decode_json
+    if content_type in NDJSON_TYPES:
+        scenario_id = scenario_of(request.headers.get("x-scenario-id") or request.query_params.get("scenario_id"))
+        return lambda body, limits: decode_ndjson(body, scenario_id, limits)
+    raise RefusedError("unsupported_media_type", "Content-Type must be application/json or application/x-ndjson")
+
+
+async def _check_scenario(gateway: Gateway, principal: Principal, scenario_id: UUID) -> None:
+    # The same answer for a scenario of another tenant and for none: existence is nobody else's to know.
+    if await gateway.directory.find_tenant(scenario_id.bytes) != principal.tenant_id.bytes:
+        raise RefusedError("scenario_not_found", "there is no such scenario; check scenario_id")
+
+
+async def _accepted_before(
+    gateway: Gateway, principal: Principal, request_id: UUID, ingest_request: IngestRequest
+) -> bool:
+    known = await gateway.accepted_requests.find_body_hash(principal.tenant_id, request_id)
+    if known is not None and known != ingest_request.body_hash:
+        raise RefusedError(
+            "idempotency_key_reused", "another body was accepted under this Idempotency-Key; use a new one"
+        )
+    return known is not None
+
+
+def _accept(request_id: UUID, decoded: Decoded, duplicate: bool) -> Response:
+    text = str(request_id)
+    body = _Accepted(text, len(decoded.entries), decoded.rejected, duplicate, f"/api/v1/ingest/receipts/{text}")
+    return Response(_encode_json(body), 202, {"X-Request-Id": text}, "application/json")
+
+
+async def _dry_run(ingest_request: IngestRequest, decoded: Decoded) -> Response:
+    from mockupaws.ingest_gateway.dry_run import dry_run  # loads the detectors: only where one is asked for
+
+    if len(ingest_request.entries) > DRY_RUN_MAX_ENTRIES:
+        raise RefusedError("too_many_entries", f"a dry run takes at most {DRY_RUN_MAX_ENTRIES} entries")
+    document: dict[str, Any] = await asyncio.get_running_loop().run_in_executor(
+        _dry_run_thread(), dry_run, ingest_request
+    )
+    text = str(UUID(bytes=ingest_request.request_id))
+    body = {"request_id": text, "dry_run": True, **document, "rejected": decoded.rejected}
+    return Response(_encode_json(body), 200, {"X-Request-Id": text}, "application/json")
+
+
+@cache
+def _dry_run_thread() -> ThreadPoolExecutor:
+    # One thread: the analyser isn't to be shared, and ingest must not wait while it loads its patterns.
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="dry-run")
+
+
+def _where(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"

@@ -1,0 +1,122 @@
+"""What every protocol makes of a body, and the checks that all share: wire entries → entries and rejections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from mockupaws.ingest_gateway.errors import RefusedError, Rejection
+from mockupaws.ingest_gateway.timestamps import TimestampError, TimestampRange
+from mockupaws.schemas.requests import Entry
+
+MAX_ATTRIBUTE_DEPTH = 32
+"""Objects and arrays inside each other in `attributes`; later steps walk them recursively."""
+_INT_RANGE = range(-(2**63), 2**64)
+"""What msgpack can hold."""
+
+
+class WireEntry(msgspec.Struct):
+    """One log object. Unknown fields are ignored, a repeated one counts as last sent."""
+
+    message: str
+    timestamp: datetime | int | float | None = None
+    source: str | None = None
+    level: str | None = None
+    attributes: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryLimits:
+    max_entries: int
+    max_message_bytes: int
+    timestamps: TimestampRange
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    scenario_id: UUID
+    entries: list[Entry]
+    rejected: list[Rejection] = field(default_factory=list)
+
+
+class EntryError(Exception):
+    """An entry breaks a limit."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def check_count(count: int, limits: EntryLimits) -> None:
+    """Raises RefusedError for none, or more than a request may hold."""
+    if count == 0:
+        raise RefusedError("no_entries", "the request holds no entry; send at least one")
+    if count > limits.max_entries:
+        raise RefusedError("too_many_entries", f"the request holds more than {limits.max_entries} entries; split it")
+
+
+def accept(
+    wires: Iterable[WireEntry | Rejection], limits: EntryLimits, body_bytes: int
+) -> tuple[list[Entry], list[Rejection]]:
+    """The entries within the limits, in order, and a rejection for each other one."""
+    entries: list[Entry] = []
+    rejected: list[Rejection] = []
+    check = limits.timestamps.check
+    measure = body_bytes > limits.max_message_bytes  # no field is longer than the body that brought it
+    for index, wire in enumerate(wires):
+        if isinstance(wire, Rejection):
+            rejected.append(wire)
+            continue
+        try:
+            if measure:
+                _check_size(wire, limits.max_message_bytes)
+            if wire.attributes is not None:
+                _check_attributes(wire.attributes, MAX_ATTRIBUTE_DEPTH)
+            moment = wire.timestamp
+            entries.append(
+                Entry(
+                    wire.message,
+                    None if moment is None else check(moment),
+                    wire.source or "",
+                    wire.level or "",
+                    wire.attributes or None,
+                )
+            )
+        except EntryError as error:
+            rejected.append(Rejection(index, error.code, str(error)))
+        except TimestampError as error:
+            rejected.append(Rejection(index, "timestamp_out_of_range", str(error)))
+    return entries, rejected
+
+
+def field_message(error: Exception) -> str:
+    """What msgspec says of a value of the wrong type, as `path: what`; it quotes names of fields, not values."""
+    what, _, path = str(error).partition(" - at `")
+    if not path:
+        return what
+    return f"{path.rstrip('`').removeprefix('$').removeprefix('.') or 'entry'}: {what}"
+
+
+def _check_size(wire: WireEntry, limit: int) -> None:
+    if len(wire.message) > limit or len(wire.message.encode()) > limit:
+        raise EntryError("message_too_large", f"message: more than {limit} bytes of UTF-8")
+    for name in ("source", "level", "attributes"):
+        value = getattr(wire, name)
+        if value and len(msgspec.json.encode(value)) > limit:
+            raise EntryError("entry_too_large", f"{name}: more than {limit} bytes of JSON")
+
+
+def _check_attributes(value: dict[str, Any] | list[Any], depth: int) -> None:
+    if depth == 0:
+        raise EntryError("attributes_too_deep", f"attributes: more than {MAX_ATTRIBUTE_DEPTH} levels")
+    for item in value.values() if isinstance(value, dict) else value:
+        kind = type(item)
+        if kind is dict or kind is list:
+            _check_attributes(item, depth - 1)
+        elif kind is int and item not in _INT_RANGE:
+            raise EntryError("number_out_of_range", "attributes: an integer of more than 64 bits; send it as text")

@@ -1,0 +1,68 @@
+"""`application/x-ndjson`: one log object a line; blank lines don't count.
+
+A line is data even where some bytes of it are no UTF-8: each such byte becomes U+FFFD and the line is kept.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from mockupaws.ingest_gateway.errors import RefusedError, Rejection
+from mockupaws.ingest_gateway.protocols.decoded import Decoded, EntryLimits, WireEntry, accept, check_count
+from mockupaws.ingest_gateway.protocols.native_json import BOM, decode_entry, replace_lone_surrogates
+
+_decode_lines = msgspec.json.Decoder(WireEntry).decode_lines
+
+
+def scenario_of(text: str | None) -> UUID:
+    """The scenario named beside the body. Raises RefusedError."""
+    if not text:
+        raise RefusedError(
+            "invalid_request", "scenario_id: missing; name it in X-Scenario-Id or ?scenario_id= with this format"
+        )
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise RefusedError("invalid_request", "scenario_id: Invalid UUID") from error
+
+
+def decode_ndjson(body: bytes, scenario_id: UUID, limits: EntryLimits) -> Decoded:
+    """Raises RefusedError where there is no line, or too many."""
+    text = body.removeprefix(BOM)
+    wires = _decode_at_once(text, limits) or _decode_singly(text, limits)
+    check_count(len(wires), limits)
+    entries, rejected = accept(wires, limits, len(body))
+    return Decoded(scenario_id, entries, rejected)
+
+
+def _decode_at_once(text: bytes, limits: EntryLimits) -> list[WireEntry | Rejection] | None:
+    breaks = text.count(b"\n")
+    if breaks > limits.max_entries:
+        return None
+    try:
+        wires = list[WireEntry | Rejection](_decode_lines(text))
+    except (ValueError, RecursionError):
+        return None
+    # The decoder also reads objects that share or span lines; only as many objects as lines are one a line.
+    return wires if len(wires) == breaks + (not text.endswith(b"\n")) else None
+
+
+def _decode_singly(text: bytes, limits: EntryLimits) -> list[WireEntry | Rejection]:
+    lines: list[bytes] = []
+    start = 0
+    while start < len(text):
+        end = text.find(b"\n", start)
+        end = len(text) if end < 0 else end
+        line = text[start:end].strip()
+        if line:
+            lines.append(line)
+            if len(lines) > limits.max_entries:
+                check_count(len(lines), limits)
+        start = end + 1
+    return [decode_entry(_readable(line), index) for index, line in enumerate(lines)]
+
+
+def _readable(line: bytes) -> bytes:
+    return replace_lone_surrogates(line.decode(errors="replace").encode())

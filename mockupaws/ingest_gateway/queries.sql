@@ -1,0 +1,15 @@
+-- name: changed_api_keys
+-- Keys of every tenant changed since $1, oldest change first.
+SELECT id, tenant_id, prefix, secret_hmac, scopes, expires_at, revoked_at, updated_at FROM changed_api_keys($1);
+
+-- name: changed_scenarios
+-- Scenarios of every tenant changed since $1, deleted ones too, oldest change first.
+SELECT id, tenant_id, deleted, updated_at FROM changed_scenarios($1);
+
+-- name: find_api_key
+-- The key with prefix $1.
+SELECT id, tenant_id, secret_hmac, scopes, expires_at, revoked_at FROM find_api_key($1);
+
+-- name: find_scenario_tenant
+-- The tenant of scenario $1; null where there is none or it is deleted.
+SELECT find_scenario_tenant($1);

@@ -1,0 +1,52 @@
+"""A producer's timestamp → epoch µs. A naive time is UTC; a number's magnitude tells its unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND_US = 1_000_000
+
+
+class TimestampError(ValueError):
+    """The timestamp lies outside the range; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimestampRange:
+    oldest_us: int
+    newest_us: int
+
+    @classmethod
+    def at(cls, now_us: int, oldest_year: int, newest_seconds: int) -> Self:
+        return cls(_micros(datetime(oldest_year, 1, 1, tzinfo=UTC)), now_us + newest_seconds * _SECOND_US)
+
+    def check(self, value: datetime | int | float) -> int:
+        """Epoch µs of `value`. Raises TimestampError."""
+        micros = _micros(value) if isinstance(value, datetime) else epoch_us(value)
+        if micros < self.oldest_us:
+            raise TimestampError("timestamp: before the oldest one accepted")
+        if micros > self.newest_us:
+            raise TimestampError("timestamp: too far in the future")
+        return micros
+
+
+def epoch_us(number: int | float) -> int:
+    """Seconds below 10¹¹ (the year 5138), then ms, µs, ns a thousandfold each; fractions are kept down to 1 µs."""
+    size = abs(number)
+    if size < 100_000_000_000:
+        return round(number * _SECOND_US)
+    if size < 100_000_000_000_000:
+        return round(number * 1000)
+    if size < 100_000_000_000_000_000:
+        return round(number)
+    return int(number) // 1000
+
+
+def _micros(moment: datetime) -> int:
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * _SECOND_US + since.microseconds
