@@ -20,9 +20,7 @@ from mockupaws.runtime.settings import Settings
 
 def replay(
     scenario: Annotated[UUID, typer.Option(help="The scenario whose requests are taken.")],
-    from_: Annotated[
-        str, typer.Option("--from", help="Received at or after this time, RFC 3339 (UTC if it names none).")
-    ],
+    from_: Annotated[str, typer.Option("--from", help="Received at or after this time (RFC 3339; UTC if unsaid).")],
     to: Annotated[str, typer.Option("--to", help="Received before this time.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be published; publish nothing.")] = False,
     rate: Annotated[float | None, typer.Option(min=1, help="Publish at most this many lines per second.")] = None,
@@ -32,13 +30,8 @@ def replay(
     if wanted.from_us >= wanted.to_us:
         raise typer.BadParameter("must be later than --from", param_hint="--to")
     settings = Installation.open(Settings.from_environ(os.environ)).settings
-    with Progress(
-        TextColumn("reading records"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as progress:
+    columns = (TextColumn("reading records"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=None)
 
         def show(totals: ReplayTotals) -> None:

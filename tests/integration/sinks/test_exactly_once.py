@@ -1,0 +1,173 @@
+"""Whatever is killed, paused or taken back in time: each line stands once in Postgres and once in the archive."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import signal
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from mockupaws.runtime.kafka import start_producer, topic_name
+from mockupaws.runtime.settings import Settings
+from mockupaws.schemas.analysed import encode_analysed
+from mockupaws.schemas.topics import ANALYSED
+from tests.integration.sinks.sink_process import (
+    analysed_request,
+    owner_connection,
+    publish_requests,
+    running_sink,
+    until_equal,
+)
+
+STORED = {
+    "postgres": "SELECT coalesce(sum(stored), 0) FROM ingest_receipts",
+    "parquet": "SELECT coalesce(sum(row_count), 0) FROM archive_objects",
+}
+
+
+@pytest.fixture
+def quick(settings: Settings) -> Settings:
+    """Small transactions and objects, so that a kill meets every step of one."""
+    return dataclasses.replace(
+        settings, sink_transaction_max_lines=1_000, parquet_flush_seconds=0.1, parquet_flush_lines=1_000
+    )
+
+
+async def counts(settings: Settings) -> dict[str, Any]:
+    async with owner_connection(settings) as connection:
+        row = await connection.fetchrow(
+            "SELECT count(*) AS rows, count(DISTINCT id) AS ids,"
+            " (SELECT coalesce(sum(value), 0) FROM scenario_metrics WHERE metric_name = 'entries') AS rollup,"
+            " (SELECT coalesce(sum(stored), 0) FROM ingest_receipts) AS receipts FROM scenario_logs"
+        )
+    assert row is not None
+    return {name: int(value) for name, value in row.items()}
+
+
+async def archived_ids(settings: Settings) -> list[Any]:
+    folder = Path(settings.archive_url.removeprefix("file://"))
+    async with owner_connection(settings) as connection:
+        rows = await connection.fetch("SELECT object_key, row_count FROM archive_objects")
+    ids: list[Any] = []
+    for row in rows:
+        table = pq.read_table(folder / row["object_key"], partitioning=None)
+        assert table.num_rows == row["row_count"]
+        ids += table["id"].to_pylist()
+    return ids
+
+
+@pytest.mark.parametrize("name", ["postgres", "parquet"])
+async def test_kill_9_in_the_middle_loses_and_repeats_nothing(quick: Settings, name: str) -> None:
+    records, lines = 240, 100
+    producer = await start_producer(quick, "test")
+
+    async def feed() -> None:
+        for number in range(records):
+            value = encode_analysed([analysed_request([f"line {n} of {number}" for n in range(lines)])])
+            await producer.send_and_wait(
+                topic_name(quick, ANALYSED), value, partition=number % 4, headers=[("schema_version", b"1")]
+            )
+            await asyncio.sleep(0.02)
+
+    feeding = asyncio.create_task(feed())
+    with running_sink(quick, name) as sink:
+        async with owner_connection(quick) as connection:
+            for kill in range(1, 4):
+                while int(await connection.fetchval(STORED[name])) < kill * records * lines // 6:
+                    await asyncio.sleep(0.01)
+                sink.kill()
+                sink.start()
+        await feeding
+        await until_equal(quick, STORED[name], records * lines)
+    await producer.stop()
+
+    if name == "postgres":
+        assert await counts(quick) == dict.fromkeys(("rows", "ids", "rollup", "receipts"), records * lines)
+    else:
+        ids = await archived_ids(quick)
+        assert len(ids) == len(set(ids)) == records * lines
+
+
+@pytest.mark.parametrize("name", ["postgres", "parquet"])
+async def test_a_paused_sink_whose_partitions_moved_on_writes_nothing(quick: Settings, name: str) -> None:
+    """Frozen for longer than its session, it wakes with records it has read and another sink has stored."""
+    zombie = dataclasses.replace(quick, sink_instance="zombie")
+    with running_sink(zombie, name) as first:
+        await publish_requests(quick, analysed_request(["before"]))
+        await until_equal(quick, STORED[name], 1)
+        first.send(signal.SIGSTOP)
+        await publish_requests(quick, *[analysed_request([f"while paused {n}"]) for n in range(50)])
+        with running_sink(quick, name):
+            await until_equal(quick, STORED[name], 51)
+            first.send(signal.SIGCONT)
+            await publish_requests(quick, *[analysed_request([f"after {n}"]) for n in range(50)], partition=1)
+            await publish_requests(quick, *[analysed_request([f"after {n}"]) for n in range(50)], partition=0)
+            await until_equal(quick, STORED[name], 151)
+    if name == "postgres":
+        assert await counts(quick) == dict.fromkeys(("rows", "ids", "rollup", "receipts"), 151)
+    else:
+        ids = await archived_ids(quick)
+        assert len(ids) == len(set(ids)) == 151
+
+
+async def test_a_database_that_went_back_in_time_gets_the_rest_again_from_kafka(quick: Settings) -> None:
+    with running_sink(quick, "postgres") as sink:
+        await publish_requests(quick, *[analysed_request([f"kept {n}"]) for n in range(10)])
+        await until_equal(quick, STORED["postgres"], 10)
+        async with owner_connection(quick) as connection:
+            offsets = await connection.fetch("SELECT * FROM consumer_offsets")
+            ids = [row["request_id"] for row in await connection.fetch("SELECT request_id FROM applied_requests")]
+            await publish_requests(quick, *[analysed_request([f"lost {n}"]) for n in range(10)])
+            await until_equal(quick, STORED["postgres"], 20)
+            async with connection.transaction():  # what an asynchronous failover or a restore leaves behind
+                await connection.execute("DELETE FROM applied_requests WHERE NOT request_id = ANY ($1::uuid[])", ids)
+                await connection.execute("DELETE FROM ingest_receipts WHERE NOT request_id = ANY ($1::uuid[])", ids)
+                await connection.execute("DELETE FROM scenario_logs WHERE message_preview LIKE 'lost %'")
+                await connection.execute("UPDATE scenario_metrics SET value = 10")
+                for row in offsets:
+                    await connection.execute(
+                        "UPDATE consumer_offsets SET next_offset = $1 WHERE sink = $2 AND topic_id = $3 AND partition = $4",
+                        row["next_offset"],
+                        row["sink"],
+                        row["topic_id"],
+                        row["partition"],
+                    )
+        await publish_requests(quick, analysed_request(["wakes the sink"]))
+        await until_equal(quick, STORED["postgres"], 21)
+        assert sink.process is not None
+        assert sink.process.poll() is None, "it went on without a restart"
+    assert await counts(quick) == dict.fromkeys(("rows", "ids", "rollup", "receipts"), 21)
+
+
+async def test_offsets_alone_taken_back_bring_only_repeats(quick: Settings) -> None:
+    with running_sink(quick, "postgres"):
+        await publish_requests(quick, *[analysed_request([f"line {n}"]) for n in range(10)])
+        await until_equal(quick, STORED["postgres"], 10)
+    async with owner_connection(quick) as connection:
+        await connection.execute("UPDATE consumer_offsets SET next_offset = 0")
+    with running_sink(quick, "postgres"):
+        await until_equal(quick, "SELECT max(next_offset) FROM consumer_offsets", 10)
+    assert await counts(quick) == dict.fromkeys(("rows", "ids", "rollup", "receipts"), 10)
+
+
+async def test_an_offset_outside_the_log_stops_the_sink_and_changes_nothing(quick: Settings) -> None:
+    with running_sink(quick, "postgres"):
+        await publish_requests(quick, analysed_request(["one"]))
+        await until_equal(quick, STORED["postgres"], 1)
+    async with owner_connection(quick) as connection:
+        await connection.execute("UPDATE consumer_offsets SET next_offset = 1000 WHERE next_offset = 1")
+    with running_sink(quick, "postgres") as sink:
+        assert await asyncio.to_thread(sink.wait, 30) == 1
+    await until_equal(quick, "SELECT max(next_offset) FROM consumer_offsets", 1000)
+
+
+async def test_sigterm_ends_in_time_with_status_0(quick: Settings) -> None:
+    with running_sink(quick, "postgres") as sink:
+        await publish_requests(quick, analysed_request(["one"]))
+        await until_equal(quick, STORED["postgres"], 1)
+        sink.send(signal.SIGTERM)
+        assert await asyncio.to_thread(sink.wait, 10) == 0
