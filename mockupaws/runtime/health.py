@@ -15,6 +15,9 @@ from typing import Any, Self
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+_POLL_SECONDS = 0.1
+"""How long `stop` may wait for the thread."""
+
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
@@ -39,7 +42,9 @@ class HealthServer:
 
     def start(self) -> None:
         if self._server is not None:
-            threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
+            threading.Thread(
+                target=self._server.serve_forever, args=(_POLL_SECONDS,), name="health", daemon=True
+            ).start()
 
     def stop(self) -> None:
         if self._server is not None:

@@ -120,10 +120,9 @@ class KafkaServer:
             return False
 
     def _format(self) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
-        command = self._java(
-            SHORT_RUN, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)
-        )
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        options = [f"--cluster-id={cluster_id}", f"--config={self._properties}"]
+        command = self._java(SHORT_RUN, "kafka.tools.StorageTool", "format", *options)
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False, env={"PATH": os.defpath}
         )
