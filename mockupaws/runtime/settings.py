@@ -55,11 +55,15 @@ class Settings:
     """S3 endpoint other than AWS's own; empty: AWS."""
 
     gateway_host: str = "127.0.0.1"
+    """Address the gateway listens on."""
     gateway_port: int = 8000
+    """Port the gateway listens on."""
     gateway_workers: int = 1
     """Gateway processes sharing the port."""
     api_host: str = "127.0.0.1"
+    """Address the API listens on."""
     api_port: int = 8001
+    """Port the API listens on."""
 
     max_body_bytes: int = 10 * 1024 * 1024
     """Limit of a request body, on the wire and after inflating."""
@@ -121,6 +125,7 @@ class Settings:
     health_port: int = 0
     """Port of this process's /health and /metrics where it serves no other HTTP; 0: none."""
     log_level: str = "info"
+    """Least level of what is logged: debug, info, warning, error."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
