@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     Pool = asyncpg.Pool[asyncpg.Record]
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:  # asyncpg's classes are generic for type checkers only
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
 
 _RETRIABLE_CLASSES = ("08", "53", "55", "57P", "58", "40", "25006", "57014")
 """Connection, resources, lock not available, operator intervention, system error, serialization or deadlock,

@@ -1,0 +1,115 @@
+"""The ASGI application: routes of the table, and around them request ids, security headers, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from uuid import uuid4
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mockupaws import __version__
+from mockupaws.api.authenticate import Authenticator
+from mockupaws.api.databases import Databases
+from mockupaws.api.errors import ERRORS
+from mockupaws.api.hints import ReceiptHints
+from mockupaws.api.openapi import openapi_document
+from mockupaws.api.routes import ROUTES
+from mockupaws.api.routing import ApiRoute, Call, Services, answer, endpoint, refusal
+from mockupaws.runtime.clock import SystemClock
+from mockupaws.runtime.settings import Settings
+from mockupaws.runtime.telemetry import API_REQUESTS, API_SECONDS
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-store",
+}
+
+
+async def build_app(settings: Settings) -> Starlette:
+    """Opens its pools lazily: it starts, and says it isn't ready, while the database is down."""
+    databases = await Databases.open(settings)
+    clock = SystemClock()
+    hints = ReceiptHints(settings)
+    services = Services(settings, databases, Authenticator(settings, databases.primary, clock), hints, clock)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        watch = asyncio.create_task(databases.watch_primary()) if settings.postgres_replica_urls else None
+        yield
+        if watch is not None:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+        await hints.close()
+        await databases.close()
+
+    routes = [Route(route.path, endpoint(route, services), methods=[route.method]) for route in all_routes()]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse_by_router})
+    app.add_middleware(_Envelope)
+    return app
+
+
+def all_routes() -> tuple[ApiRoute, ...]:
+    """The table and the description of it."""
+
+    async def openapi(call: Call) -> Response:
+        return answer(document)
+
+    described = (*ROUTES, ApiRoute("GET", "/api/v1/openapi.json", openapi, "This description"))
+    document = openapi_document(described, __version__)
+    return described
+
+
+async def _refuse_by_router(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = "method_not_allowed" if error.status_code == 405 else "not_found"
+    answered = refusal(
+        ERRORS[code],
+        "there is no such path" if code == "not_found" else "the path has no such method",
+        request.state.request_id,
+    )
+    answered.headers.update(error.headers or {})
+    return answered
+
+
+class _Envelope:
+    """Gives each request an id and each answer its headers, and counts both by route template."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                route = scope.get("route")
+                template = route.path if isinstance(route, Route) else "unknown"
+                API_REQUESTS.labels(template, str(message["status"])).inc()
+                API_SECONDS.labels(template).observe(time.perf_counter() - started)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

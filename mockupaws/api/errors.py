@@ -1,0 +1,34 @@
+"""Every way the API refuses a request: one table of code → status, and the error that carries a row of it."""
+
+from __future__ import annotations
+
+from mockupaws.runtime.errors import PipelineError
+from mockupaws.schemas.http.errors import ErrorKind
+
+ERRORS: dict[str, ErrorKind] = {
+    kind.code: kind
+    for kind in (
+        ErrorKind("invalid_parameter", 400, False, "a query or path parameter is unknown, repeated or malformed"),
+        ErrorKind("invalid_cursor", 400, False, "the cursor was altered, or belongs to another query"),
+        ErrorKind("malformed_body", 400, False, "the body is no JSON object"),
+        ErrorKind("unauthenticated", 401, False, "no credential, or one that is unknown, expired or revoked"),
+        ErrorKind("forbidden", 403, False, "the credential lacks the scope of this route"),
+        ErrorKind("not_found", 404, False, "this tenant has no such thing, or the path is unknown"),
+        ErrorKind("method_not_allowed", 405, False, "the path exists, the method doesn't"),
+        ErrorKind("version_conflict", 409, False, "somebody changed it since it was read: read it again"),
+        ErrorKind("body_too_large", 413, False, "the body exceeds the limit"),
+        ErrorKind("invalid_body", 422, False, "a field of the body is missing, unknown or out of range"),
+        ErrorKind("too_many_tails", 429, True, "this process serves as many live tails as it may"),
+        ErrorKind("internal", 500, False, "a defect of ours; the request id finds it in the log"),
+        ErrorKind("unavailable", 503, True, "the database can't be reached, or took too long"),
+    )
+}
+
+
+class RefusedError(PipelineError):
+    """The request is answered with row `code` of the table."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = ERRORS[code]
+        self.message = message

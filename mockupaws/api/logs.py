@@ -1,0 +1,197 @@
+"""The stored lines of a scenario, redacted: pages by cursor, and the whole as a stream.
+
+Order is by (received_at, id), newest first unless `order=asc`. A cursor stands at a row, so lines that arrive while
+somebody pages neither shift nor repeat the others.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response, StreamingResponse
+
+from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
+from mockupaws.api.errors import RefusedError
+from mockupaws.api.queries import SQL
+from mockupaws.api.routing import Call, answer
+from mockupaws.api.scenarios import find_scenario
+from mockupaws.runtime.postgres import Connection
+from mockupaws.schemas.pii_types import PII_TYPES
+
+EXPORT_PAGE = 2_000
+
+Instant = Annotated[datetime, Meta(tz=True)]
+Text = Annotated[str, Meta(max_length=500)]
+
+
+class LogFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which lines: all conditions hold together. `from` is inclusive, `to` exclusive, both of received_at."""
+
+    from_: Instant | None = msgspec.field(default=None, name="from")
+    to: Instant | None = None
+    source: Text | None = None
+    level: Text | None = None
+    has_pii: bool | None = None
+    pii_type: Text | None = None
+    q: Text | None = None
+    """Text the redacted preview contains, in any case."""
+    order: Literal["asc", "desc"] = "desc"
+
+
+class LogQuery(LogFilter, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    cursor: str | None = None
+
+
+class ExportQuery(LogFilter, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    format: Literal["ndjson", "csv"] = "ndjson"
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    id: UUID
+    received_at: datetime
+    timestamp: datetime | None
+    message: str
+    """The first 500 characters of the redacted line."""
+    message_hash: str
+    source: str
+    level: str
+    size_bytes: int
+    has_pii: bool
+    pii_types: list[str]
+    token_count: int
+    sqs_blocks: int
+    attributes: msgspec.Raw | None
+
+
+class LogPage(msgspec.Struct, frozen=True):
+    logs: list[LogLine]
+    next_cursor: str | None
+    data_through: datetime | None
+    """received_at of the newest stored line of the scenario."""
+    stale: bool
+    """The primary is down; a replica answered."""
+
+
+async def list_logs(call: Call) -> Response:
+    query: LogQuery = call.query
+    check_filter(query)
+    scenario_id = call.id("scenario_id")
+    binding = _binding(call.tenant_id, scenario_id, query)
+    secret = call.services.settings.jwt_secret
+    position = None
+    if query.cursor is not None:
+        position = decode_cursor(secret, binding, query.cursor)
+        if position is None:
+            raise RefusedError("invalid_cursor", "the cursor belongs to another query: start again without one")
+    async with call.services.databases.read(call.tenant_id) as reading:
+        await find_scenario(reading.connection, scenario_id)
+        rows = await fetch_lines(reading.connection, scenario_id, query, position, query.limit + 1)
+        newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
+    page = rows[: query.limit]
+    following = None
+    if len(rows) > query.limit:
+        following = encode_cursor(secret, binding, Position(page[-1]["received_at"], page[-1]["id"]))
+    return answer(
+        LogPage([line_of(row) for row in page], following, newest["received_at"] if newest else None, reading.stale)
+    )
+
+
+async def export_logs(call: Call) -> Response:
+    """Streams page by page, each in its own short transaction, so a slow client holds no connection."""
+    query: ExportQuery = call.query
+    check_filter(query)
+    scenario_id = call.id("scenario_id")
+    async with call.services.databases.read(call.tenant_id) as reading:
+        await find_scenario(reading.connection, scenario_id)
+        first = await fetch_lines(reading.connection, scenario_id, query, None, EXPORT_PAGE)
+
+    async def pages() -> AsyncIterator[bytes]:
+        rows = first
+        if query.format == "csv":
+            yield _csv([LogLine.__struct_fields__])
+        while rows:
+            lines = [line_of(row) for row in rows]
+            yield _ndjson(lines) if query.format == "ndjson" else _csv(_csv_values(line) for line in lines)
+            if len(rows) < EXPORT_PAGE:
+                return
+            last = Position(rows[-1]["received_at"], rows[-1]["id"])
+            async with call.services.databases.read(call.tenant_id) as reading:
+                rows = await fetch_lines(reading.connection, scenario_id, query, last, EXPORT_PAGE)
+
+    name = f'attachment; filename="{scenario_id}.{query.format}"'
+    media_type = "text/csv" if query.format == "csv" else "application/x-ndjson"
+    return StreamingResponse(pages(), headers={"Content-Disposition": name}, media_type=media_type)
+
+
+def check_filter(query: LogFilter) -> None:
+    if query.from_ is not None and query.to is not None and query.from_ > query.to:
+        raise RefusedError("invalid_parameter", "`from` is after `to`")
+    if query.pii_type is not None and query.pii_type not in PII_TYPES:
+        raise RefusedError("invalid_parameter", f"`pii_type` must be one of {', '.join(PII_TYPES)}")
+
+
+async def fetch_lines(
+    connection: Connection, scenario_id: UUID, query: LogFilter, position: Position | None, limit: int
+) -> list[asyncpg.Record]:
+    statement = SQL["logs_oldest_first" if query.order == "asc" else "logs_newest_first"]
+    return await connection.fetch(
+        statement,
+        scenario_id,
+        query.from_,
+        query.to,
+        query.source,
+        query.level,
+        query.has_pii,
+        query.pii_type,
+        query.q,
+        *(position or (None, None)),
+        limit,
+    )
+
+
+def line_of(row: asyncpg.Record) -> LogLine:
+    attributes = row["attributes"]
+    return LogLine(**{**row, "attributes": msgspec.Raw(attributes.encode()) if attributes is not None else None})
+
+
+def _binding(tenant_id: UUID, scenario_id: UUID, query: LogQuery) -> str:
+    """All that a cursor is bound to; `limit` may change from page to page."""
+    conditions = msgspec.structs.replace(query, limit=1, cursor=None)
+    return f"logs/{tenant_id}/{scenario_id}/{msgspec.json.encode(conditions).decode()}"
+
+
+def _ndjson(lines: list[LogLine]) -> bytes:
+    return msgspec.json.Encoder().encode_lines(lines)
+
+
+def _csv_values(line: LogLine) -> list[Any]:
+    values = [getattr(line, name) for name in LogLine.__struct_fields__]
+    return [_csv_safe(value) for value in values]
+
+
+def _csv_safe(value: Any) -> Any:
+    """A spreadsheet must not take a logged text for a formula."""
+    if isinstance(value, msgspec.Raw):
+        value = bytes(value).decode()
+    if isinstance(value, list):
+        value = " ".join(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value
+
+
+def _csv(rows: Any) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue().encode()

@@ -1,0 +1,161 @@
+"""Figures of a scenario from the rollups: series of one metric, and exact totals."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from mockupaws.api.errors import RefusedError
+from mockupaws.api.logs import Instant
+from mockupaws.api.queries import SQL
+from mockupaws.api.routing import Call, answer
+from mockupaws.api.scenarios import find_scenario
+from mockupaws.cost_model.quantities import MetricTotal, Quantities
+from mockupaws.runtime.postgres import Connection
+from mockupaws.schemas.rollups import ROLLUP_METRICS, RollupMetric
+
+MAX_POINTS = 10_000
+_DEFAULT_WINDOW = timedelta(days=1)
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class SeriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    name: Annotated[str, Meta(max_length=100)] = "ingest.entries"
+    """`<type>.<name>` of the rollup catalogue, such as ingest.entries, bedrock.tokens, sqs.blocks, pii.EMAIL."""
+    from_: Instant | None = msgspec.field(default=None, name="from")
+    """Default: a day before `to`."""
+    to: Instant | None = None
+    """Default: now."""
+    step: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}[smhd]?$")] = "1m"
+    """Whole minutes: 60, 60s, 5m, 1h, 1d."""
+
+
+class SummaryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    from_: Instant | None = msgspec.field(default=None, name="from")
+    to: Instant | None = None
+
+
+class Point(msgspec.Struct, frozen=True):
+    timestamp: datetime
+    value: int
+
+
+class Series(msgspec.Struct, frozen=True):
+    name: str
+    unit: str
+    step_seconds: int
+    points: list[Point]
+    """Steps without traffic are left out."""
+    stale: bool
+
+
+class SizeBucket(msgspec.Struct, frozen=True):
+    up_to_bytes: int
+    entries: int
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    requests: int
+    entries: int
+    bytes: int
+    tokens: int
+    sqs_blocks: int
+    pii_entries: int
+    pii: dict[str, int]
+    """Lines with at least one finding of the type."""
+    sizes: list[SizeBucket]
+    first_minute: datetime | None
+    last_minute: datetime | None
+    active_minutes: int
+    data_through: datetime | None
+    stale: bool
+
+
+async def get_series(call: Call) -> Response:
+    query: SeriesQuery = call.query
+    metric = _metric(query.name)
+    step = _step_seconds(query.step)
+    to = query.to or datetime.fromtimestamp(call.services.clock.now_us() / 1e6, UTC)
+    since = query.from_ or to - _DEFAULT_WINDOW
+    if since > to:
+        raise RefusedError("invalid_parameter", "`from` is after `to`")
+    if (to - since).total_seconds() / step > MAX_POINTS:
+        raise RefusedError("invalid_parameter", f"more than {MAX_POINTS:,} steps: use a larger `step`")
+    scenario_id = call.id("scenario_id")
+    async with call.services.databases.read(call.tenant_id) as reading:
+        await find_scenario(reading.connection, scenario_id)
+        rows = await reading.connection.fetch(
+            SQL["series"], scenario_id, metric.metric_type, metric.metric_name, since, to, float(step), MAX_POINTS + 1
+        )
+    name = f"{metric.metric_type}.{metric.metric_name}"
+    return answer(Series(name, metric.unit, step, [Point(*row.values()) for row in rows], reading.stale))
+
+
+async def get_summary(call: Call) -> Response:
+    query: SummaryQuery = call.query
+    if query.from_ is not None and query.to is not None and query.from_ > query.to:
+        raise RefusedError("invalid_parameter", "`from` is after `to`")
+    scenario_id = call.id("scenario_id")
+    async with call.services.databases.read(call.tenant_id) as reading:
+        await find_scenario(reading.connection, scenario_id)
+        quantities = await measured_quantities(reading.connection, scenario_id, query.from_, query.to)
+        newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
+    return answer(summary_of(quantities, newest["received_at"] if newest else None, reading.stale))
+
+
+def summary_of(quantities: Quantities, data_through: datetime | None, stale: bool) -> Summary:
+    return Summary(
+        requests=quantities.requests,
+        entries=quantities.entries,
+        bytes=quantities.size_bytes,
+        tokens=quantities.tokens,
+        sqs_blocks=quantities.sqs_blocks,
+        pii_entries=quantities.pii_entries,
+        pii=quantities.pii,
+        sizes=[SizeBucket(bound, count) for bound, count in quantities.sizes.items()],
+        first_minute=_minute(quantities.first_minute),
+        last_minute=_minute(quantities.last_minute),
+        active_minutes=quantities.active_minutes,
+        data_through=data_through,
+        stale=stale,
+    )
+
+
+async def measured_quantities(
+    connection: Connection, scenario_id: UUID, since: datetime | None = None, to: datetime | None = None
+) -> Quantities:
+    rows = await connection.fetch(SQL["metric_totals"], scenario_id, since, to)
+    entries = next((row for row in rows if (row["metric_type"], row["metric_name"]) == ("ingest", "entries")), None)
+    return Quantities.of_totals(
+        (MetricTotal(row["metric_type"], row["metric_name"], row["value"]) for row in rows),
+        entries["first_minute"] if entries else None,
+        entries["last_minute"] if entries else None,
+        entries["minutes"] if entries else 0,
+    )
+
+
+def _metric(name: str) -> RollupMetric:
+    """By `type.name`; a bare name is the first of that name in the catalogue."""
+    for metric in ROLLUP_METRICS:
+        if name in (f"{metric.metric_type}.{metric.metric_name}", metric.metric_name):
+            return metric
+    raise RefusedError(
+        "invalid_parameter", "`name` is no metric: use for example ingest.entries, sqs.blocks, pii.EMAIL"
+    )
+
+
+def _step_seconds(step: str) -> int:
+    count, unit = (step[:-1], step[-1]) if step[-1] in _UNIT_SECONDS else (step, "s")
+    seconds = int(count) * _UNIT_SECONDS[unit]
+    if seconds % 60 or seconds > 366 * 86_400:
+        raise RefusedError("invalid_parameter", "`step` must be whole minutes, at most a year")
+    return seconds
+
+
+def _minute(epoch_seconds: int | None) -> datetime | None:
+    return None if epoch_seconds is None else datetime.fromtimestamp(epoch_seconds, UTC)

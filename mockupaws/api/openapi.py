@@ -1,0 +1,93 @@
+"""openapi.json, made of the table of routes. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from mockupaws.api.errors import ERRORS
+from mockupaws.api.routing import ApiRoute
+from mockupaws.schemas.http.errors import ErrorAnswer
+
+_REFERENCE = "#/components/schemas/{name}"
+
+
+def openapi_document(routes: Iterable[ApiRoute], version: str) -> dict[str, Any]:
+    routes = list(routes)
+    types: list[Any] = [ErrorAnswer]
+    for route in routes:
+        types += [route.query] if route.body is None else [route.query, route.body]
+    unique = list(dict.fromkeys(types))
+    schemas, components = msgspec.json.schema_components(unique, ref_template=_REFERENCE)
+    schema_of = dict(zip(unique, schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        parameters = _parameters(route, components[route.query.__name__])
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, parameters, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "mockupAWS API", "version": version},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "access token or API key"},
+                "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+        },
+    }
+
+
+def _operation(route: ApiRoute, parameters: list[dict[str, Any]], schema_of: dict[Any, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.handler.__name__,
+        "summary": route.summary,
+        "parameters": parameters,
+        "responses": _responses(route, schema_of[ErrorAnswer]),
+    }
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema_of[route.body]}},
+        }
+    if route.scope is not None:
+        operation["security"] = [{"bearer": []}, {"api_key": []}]
+        operation["description"] = f"Needs the scope `{route.scope}`."
+    return operation
+
+
+def _parameters(route: ApiRoute, query_schema: dict[str, Any]) -> list[dict[str, Any]]:
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+        for name in re.findall(r"{(\w+)}", route.path)
+    ]
+    in_query = [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in query_schema.get("properties", {}).items()
+    ]
+    return [*in_path, *in_query]
+
+
+def _responses(route: ApiRoute, error_schema: dict[str, Any]) -> dict[str, Any]:
+    codes = {"invalid_parameter", "internal", *route.errors}
+    if route.scope is not None:
+        codes |= {"unauthenticated", "forbidden", "unavailable"}
+    if "{" in route.path:
+        codes.add("not_found")
+    if route.body is not None:
+        codes |= {"malformed_body", "invalid_body", "body_too_large", "unavailable"}
+    success: dict[str, Any] = {"description": HTTPStatus(route.status).phrase}
+    if route.status != HTTPStatus.NO_CONTENT:
+        success["content"] = {route.media_type: {}}
+    responses: dict[str, Any] = {str(route.status): success}
+    for status in sorted({ERRORS[code].status for code in codes}):
+        named = sorted(code for code in codes if ERRORS[code].status == status)
+        responses[str(status)] = {
+            "description": "; ".join(f"{code}: {ERRORS[code].meaning}" for code in named),
+            "content": {"application/json": {"schema": error_schema}},
+        }
+    return responses

@@ -1,0 +1,7 @@
+"""The statements of queries.sql by name."""
+
+from __future__ import annotations
+
+from mockupaws.runtime.postgres import load_queries
+
+SQL = load_queries("mockupaws.api", "queries.sql")

@@ -1,0 +1,98 @@
+-- Every statement of the API. All run in a tenant's transaction, so row-level security applies to each.
+
+-- name: insert_scenario
+-- A new scenario.
+INSERT INTO scenarios (id, tenant_id, name, description, region, architecture)
+VALUES ($1, $2, $3, $4, $5, $6)
+RETURNING id, name, description, architecture, version, created_at, updated_at;
+
+-- name: find_scenario
+-- One scenario that isn't deleted.
+SELECT id, name, description, architecture, version, created_at, updated_at
+FROM scenarios WHERE id = $1 AND deleted_at IS NULL;
+
+-- name: list_scenarios
+-- A page in order of creation, after a position ($1, $2 null: from the start).
+SELECT id, name, description, architecture, version, created_at, updated_at
+FROM scenarios
+WHERE deleted_at IS NULL AND ($1::timestamptz IS NULL OR (created_at, id) > ($1, $2::uuid))
+ORDER BY created_at, id
+LIMIT $3;
+
+-- name: update_scenario
+-- Changes a scenario that still has the version the caller read.
+UPDATE scenarios
+SET name = $3, description = $4, region = $5, architecture = $6, version = version + 1, updated_at = now()
+WHERE id = $1 AND version = $2 AND deleted_at IS NULL
+RETURNING id, name, description, architecture, version, created_at, updated_at;
+
+-- name: delete_scenario
+-- Its logs stay until their retention ends; nothing reaches them through it any more.
+UPDATE scenarios SET deleted_at = now(), updated_at = now() WHERE id = $1 AND deleted_at IS NULL RETURNING id;
+
+-- name: logs_newest_first
+-- A page of lines before a position ($9, $10 null: from the newest). received_at stands twice so that partitions prune.
+SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,
+       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes
+FROM scenario_logs
+WHERE scenario_id = $1
+  AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
+  AND ($4::text IS NULL OR source = $4) AND ($5::text IS NULL OR level = $5)
+  AND ($6::boolean IS NULL OR has_pii = $6) AND ($7::text IS NULL OR $7 = ANY (pii_types))
+  AND ($8::text IS NULL OR strpos(lower(message_preview), lower($8)) > 0)
+  AND ($9::timestamptz IS NULL OR (received_at <= $9 AND (received_at, id) < ($9, $10::uuid)))
+ORDER BY received_at DESC, id DESC
+LIMIT $11;
+
+-- name: logs_oldest_first
+-- A page of lines after a position ($9, $10 null: from the oldest).
+SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,
+       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes
+FROM scenario_logs
+WHERE scenario_id = $1
+  AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
+  AND ($4::text IS NULL OR source = $4) AND ($5::text IS NULL OR level = $5)
+  AND ($6::boolean IS NULL OR has_pii = $6) AND ($7::text IS NULL OR $7 = ANY (pii_types))
+  AND ($8::text IS NULL OR strpos(lower(message_preview), lower($8)) > 0)
+  AND ($9::timestamptz IS NULL OR (received_at >= $9 AND (received_at, id) > ($9, $10::uuid)))
+ORDER BY received_at, id
+LIMIT $11;
+
+-- name: newest_line
+-- The position of the newest stored line.
+SELECT received_at, id FROM scenario_logs WHERE scenario_id = $1 ORDER BY received_at DESC, id DESC LIMIT 1;
+
+-- name: series
+-- One metric in steps of $6 seconds from the epoch; steps without traffic are left out.
+SELECT date_bin(make_interval(secs => $6), "timestamp", 'epoch') AS "timestamp", sum(value)::bigint AS value
+FROM scenario_metrics
+WHERE scenario_id = $1 AND metric_type = $2 AND metric_name = $3 AND "timestamp" >= $4 AND "timestamp" < $5
+GROUP BY 1 ORDER BY 1
+LIMIT $7;
+
+-- name: metric_totals
+-- The sum of each metric, and over which minutes.
+SELECT metric_type, metric_name, sum(value)::bigint AS value, count(*) AS minutes,
+       extract(epoch FROM min("timestamp"))::bigint AS first_minute,
+       extract(epoch FROM max("timestamp"))::bigint AS last_minute
+FROM scenario_metrics
+WHERE scenario_id = $1 AND ($2::timestamptz IS NULL OR "timestamp" >= $2) AND ($3::timestamptz IS NULL OR "timestamp" < $3)
+GROUP BY metric_type, metric_name;
+
+-- name: find_receipt
+-- What became of one request.
+SELECT request_id, scenario_id, accepted, stored, dead_lettered, received_at FROM ingest_receipts WHERE request_id = $1;
+
+-- name: insert_api_key
+-- A new key; its secret is not here.
+INSERT INTO api_keys (id, tenant_id, name, prefix, secret_hmac, scopes, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+RETURNING id, name, prefix, scopes, expires_at, revoked_at, created_at;
+
+-- name: list_api_keys
+-- All keys of the tenant, newest first.
+SELECT id, name, prefix, scopes, expires_at, revoked_at, created_at FROM api_keys ORDER BY created_at DESC, id LIMIT 1000;
+
+-- name: revoke_api_key
+-- Idempotent: a key revoked before keeps its time.
+UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()), updated_at = now() WHERE id = $1 RETURNING id;

@@ -1,0 +1,156 @@
+"""What a route is, and how a call of it is checked, authorised and answered: the same for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from mockupaws.api.authenticate import Authenticator, Principal
+from mockupaws.api.databases import Databases
+from mockupaws.api.errors import ERRORS, RefusedError
+from mockupaws.api.hints import ReceiptHints
+from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.postgres import is_retriable
+from mockupaws.runtime.settings import Settings
+from mockupaws.runtime.telemetry import get_logger
+from mockupaws.schemas.http.errors import ErrorKind, encode_error
+
+MAX_BODY_BYTES = 64 * 1024
+RETRY_AFTER_SECONDS = 1
+_log = get_logger(__name__)
+_encoder = msgspec.json.Encoder()
+
+Scope = Literal["read", "manage", "operate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    databases: Databases
+    authenticator: Authenticator
+    hints: ReceiptHints
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One checked request."""
+
+    request: Request
+    services: Services
+    principal: Principal | None
+    query: Any
+    """A struct of the route's `query` type."""
+    body: Any
+    """A struct of the route's `body` type."""
+
+    @property
+    def tenant_id(self) -> UUID:
+        assert self.principal is not None, "the route is public"
+        return self.principal.tenant_id
+
+    def id(self, name: str) -> UUID:
+        """A path parameter; what is no UUID is unknown."""
+        try:
+            return UUID(self.request.path_params[name])
+        except ValueError:
+            raise RefusedError("not_found", f"there is no such {name.removesuffix('_id')}") from None
+
+
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Routes without query parameters refuse any."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRoute:
+    method: str
+    path: str
+    handler: Callable[[Call], Awaitable[Response]]
+    summary: str
+    scope: Scope | None = None
+    """Scope the credential needs; None: open to everybody."""
+    query: type[msgspec.Struct] = NoQuery
+    body: type[msgspec.Struct] | None = None
+    status: int = 200
+    media_type: str = "application/json"
+    errors: tuple[str, ...] = field(default=())
+    """Codes of ERRORS beyond those any route of its kind answers."""
+
+
+def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(_encoder.encode(document), status, headers, "application/json")
+
+
+def refusal(kind: ErrorKind, message: str, request_id: str) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    if kind.retryable:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if kind.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(encode_error(kind, message, request_id), kind.status, headers, "application/json")
+
+
+def endpoint(route: ApiRoute, services: Services) -> Callable[[Request], Awaitable[Response]]:
+    """Whatever happens in the handler, the answer is one of the error table or the handler's own."""
+
+    async def handle(request: Request) -> Response:
+        request_id = request.state.request_id
+        try:
+            return await route.handler(await _checked(route, services, request))
+        except RefusedError as refused:
+            return refusal(refused.kind, refused.message, request_id)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as error:
+            if is_retriable(error):
+                _log.warning("database_unavailable", route=route.path, error=type(error).__name__)
+                return refusal(ERRORS["unavailable"], "the database can't be reached or took too long", request_id)
+            _log.exception("request_failed", route=route.path, request_id=request_id)
+            return refusal(ERRORS["internal"], "something went wrong here; quote the request id", request_id)
+
+    return handle
+
+
+async def _checked(route: ApiRoute, services: Services, request: Request) -> Call:
+    principal = None
+    if route.scope is not None:
+        principal = await services.authenticator.authenticate(request)
+        if route.scope not in principal.scopes:
+            raise RefusedError("forbidden", f"this needs a credential with the scope `{route.scope}`")
+    body = await _read_body(request, route.body) if route.body is not None else None
+    return Call(request, services, principal, _read_query(request, route.query), body)
+
+
+def _read_query(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    given = request.query_params.multi_items()
+    values = dict(given)
+    if len(values) < len(given):
+        raise RefusedError("invalid_parameter", "a query parameter is repeated")
+    if any("\0" in value for value in values.values()):
+        raise RefusedError("invalid_parameter", "a query parameter holds a NUL character")
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise RefusedError("invalid_parameter", f"query parameters: {error}") from None
+
+
+async def _read_body(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    chunks = bytearray()
+    async for chunk in request.stream():
+        chunks += chunk
+        if len(chunks) > MAX_BODY_BYTES:
+            raise RefusedError("body_too_large", f"the body may have {MAX_BODY_BYTES} bytes")
+    if b"\\u0000" in chunks:
+        raise RefusedError("invalid_body", "the body holds a NUL character")
+    try:
+        return msgspec.json.decode(bytes(chunks), type=kind)
+    except msgspec.ValidationError as error:
+        raise RefusedError("invalid_body", str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise RefusedError("malformed_body", "the body must be a JSON object") from None

@@ -1,0 +1,98 @@
+"""Live tail: server-sent events of lines as they are stored, polled by position.
+
+Each event's id is the line's position, signed; `Last-Event-ID` goes on after it. A slow reader is never skipped over:
+the stream waits for it and goes on from its position, MAX_LINES_A_POLL lines at a time. What commits after a poll has
+passed its received_at is not seen: the tail is for watching, pages and exports are for completeness.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
+from mockupaws.api.errors import RefusedError
+from mockupaws.api.logs import LogFilter, check_filter, fetch_lines, line_of
+from mockupaws.api.queries import SQL
+from mockupaws.api.routing import Call
+from mockupaws.api.scenarios import find_scenario
+from mockupaws.runtime.postgres import is_retriable
+
+POLL_SECONDS = 0.5
+HEARTBEAT_SECONDS = 15.0
+MAX_LINES_A_POLL = 1_000
+MAX_TAILS = 200
+MAX_SECONDS = 3600.0
+"""After an hour the stream ends; clients reconnect with Last-Event-ID and a fresh credential."""
+
+_encoder = msgspec.json.Encoder()
+_open_tails: set[object] = set()
+
+
+class TailQuery(LogFilter, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`from`, `to` and `order` are not for a tail."""
+
+
+async def tail_logs(call: Call) -> Response:
+    query: TailQuery = call.query
+    check_filter(query)
+    if query.from_ is not None or query.to is not None or query.order != "desc":
+        raise RefusedError("invalid_parameter", "a tail has no `from`, `to` or `order`")
+    if len(_open_tails) >= MAX_TAILS:
+        raise RefusedError("too_many_tails", "too many live tails are open; try again shortly")
+    scenario_id = call.id("scenario_id")
+    binding = f"tail/{call.tenant_id}/{scenario_id}"
+    secret = call.services.settings.jwt_secret
+    last_event = call.request.headers.get("last-event-id")
+    position = None
+    if last_event:
+        position = decode_cursor(secret, binding, last_event)
+        if position is None:
+            raise RefusedError("invalid_cursor", "Last-Event-ID is none of this tail's")
+    async with call.services.databases.read(call.tenant_id) as reading:
+        await find_scenario(reading.connection, scenario_id)
+        if position is None:
+            newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
+            position = Position(newest["received_at"], newest["id"]) if newest else None
+
+    async def events() -> AsyncIterator[bytes]:
+        ticket = object()
+        _open_tails.add(ticket)
+        try:
+            async for event in _follow(call, query, binding, position):
+                yield event
+        finally:
+            _open_tails.discard(ticket)
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+async def _follow(call: Call, query: TailQuery, binding: str, position: Position | None) -> AsyncIterator[bytes]:
+    scenario_id, secret = call.id("scenario_id"), call.services.settings.jwt_secret
+    oldest_first = msgspec.structs.replace(query, order="asc")
+    started = spoken = time.monotonic()
+    yield b": connected\n\n"
+    while time.monotonic() - started < MAX_SECONDS:
+        try:
+            async with call.services.databases.read(call.tenant_id) as reading:
+                rows = await fetch_lines(reading.connection, scenario_id, oldest_first, position, MAX_LINES_A_POLL)
+        except Exception as error:
+            if not (is_retriable(error) or isinstance(error, RefusedError)):
+                raise
+            rows = []
+        for row in rows:
+            position = Position(row["received_at"], row["id"])
+            event_id = encode_cursor(secret, binding, position).encode()
+            yield b"id: " + event_id + b"\nevent: log\ndata: " + _encoder.encode(line_of(row)) + b"\n\n"
+        now = time.monotonic()
+        if rows:
+            spoken = now
+        elif now - spoken >= HEARTBEAT_SECONDS:
+            spoken = now
+            yield b": still here\n\n"
+        if len(rows) < MAX_LINES_A_POLL:
+            await asyncio.sleep(POLL_SECONDS)
