@@ -34,7 +34,7 @@ class TailedLine(msgspec.Struct):
     """One stored line, as the API's `logs` gives it."""
 
     received_at: str
-    message_preview: str
+    message: str
     source: str = ""
     level: str = ""
     pii_types: list[str] = []
@@ -113,7 +113,7 @@ def render_line(line: TailedLine) -> Text:
     text = Text(f"{line.received_at} ", style="dim")
     text.append(f"{line.level or '-':<5} ", style=_STYLE_OF_LEVEL.get(line.level.lower(), "default"))
     text.append(f"{line.source or '-'} ", style="cyan")
-    text.append(line.message_preview, style="default")
+    text.append(line.message, style="default")
     if line.pii_types:
         text.append(f"  [{', '.join(line.pii_types)}]", style="magenta")
     return text

@@ -110,7 +110,7 @@ def test_hard_texts_are_kept_visibly(stack: RunningStack, scenario_id: str) -> N
     assert answer.status_code == 202, answer.text
     body = answer.json()
     wait_for_receipt(stack, body["receipt"], FRESH_SECONDS)
-    previews = {row["message_preview"] for row in read_all_logs(stack, scenario_id)}
+    previews = {row["message"] for row in read_all_logs(stack, scenario_id)}
     assert {"nul ␀ inside", "ünï ☃ 😀", "a good neighbour"} <= previews
     assert len(previews) == body["accepted"]
 
