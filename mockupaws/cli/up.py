@@ -12,7 +12,6 @@ from typing import Annotated
 
 import psutil
 import typer
-import uvloop
 
 from mockupaws.cli.down import down
 from mockupaws.cli.prepare import prepare
@@ -63,7 +62,7 @@ def up(
 def _supervise(installation: Installation) -> None:
     """Becomes the supervisor; returns when it has stopped everything."""
     configure_logging("supervisor", installation.settings.log_level)
-    uvloop.run(_run_stages(installation))
+    asyncio.run(_run_stages(installation))  # uvloop can't start a process as another user
 
 
 async def _run_stages(installation: Installation) -> None:

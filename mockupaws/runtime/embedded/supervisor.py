@@ -214,7 +214,7 @@ class Supervisor:
                 await self._start(stages)
                 self._phase = "up"
                 self._write_state()
-                await self._stop.wait()
+                await self._unless_stopped(asyncio.get_running_loop().create_future())
             finally:
                 await self._stop_all()
                 self._state_file.unlink(missing_ok=True)
@@ -240,12 +240,14 @@ class Supervisor:
                 return
 
     async def _unless_stopped(self, work: asyncio.Future[Any]) -> None:
+        """Waits for `work`, or for `stop`. What keeps a process running never ends by itself: if it does, it raises."""
         stopped = asyncio.create_task(self._stop.wait())
-        await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([work, stopped, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        if work.done():
-            work.result()
-        else:
+        for ended in (work, *self._tasks):
+            if ended.done():
+                ended.result()
+        if not work.done():
             work.cancel()
 
     async def _stop_all(self) -> None:

@@ -194,3 +194,8 @@ async def test_leftovers_are_ended_but_not_a_stranger_with_the_same_pid(tmp_path
     finally:
         stranger.kill()
         await stranger.wait()
+
+
+async def test_a_program_that_can_not_be_started_fails_the_start_at_once(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        await make_supervisor(tmp_path).run([lambda: [plan(tmp_path, "absent", command=["/no/such/program"])]])
