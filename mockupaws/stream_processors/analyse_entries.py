@@ -127,9 +127,15 @@ class Analyser:
         found = self._find(batch.joined, batch.texts)
         masks = [0] * len(entries)
         texts, messages = batch.texts, batch.messages
-        for position, findings in found.items():
-            masks[position] = mask_of(findings)
-            texts[position] = redact(texts[position], findings)
+        hidden = found
+        while hidden:  # again on what was redacted: something may show only once its neighbour is masked
+            for position, findings in hidden.items():
+                masks[position] |= mask_of(findings)
+                texts[position] = redact(texts[position], findings)
+            again = [texts[position] for position in hidden]
+            still = self._find(SEPARATOR.join(again), again)
+            hidden = {position: still[number] for number, position in enumerate(hidden) if number in still}
+        for position in found:
             messages[position] = texts[position].decode()
         payloads, sizes = batch.sent, batch.sizes
         attributes: list[str | None] = [None] * len(entries)

@@ -20,6 +20,7 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from time import monotonic, perf_counter
+from traceback import format_tb
 from typing import Any, NamedTuple
 
 from mockupaws.runtime import telemetry
@@ -48,7 +49,8 @@ Send = Callable[[str, bytes, int, list[tuple[str, bytes]]], Awaitable["asyncio.F
 
 def crash(event: str, error: BaseException | None = None) -> None:
     """Ends the process at once: nothing after it runs, no offset is committed."""
-    _log.critical(event, error=type(error).__name__ if error else None, exc_info=error)
+    stack = format_tb(error.__traceback__) if error else []  # without the error's text, which might quote a payload
+    _log.critical(event, error=type(error).__name__, stack="".join(stack))
     logging.shutdown()
     os._exit(CRASHED)
 

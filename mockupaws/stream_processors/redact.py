@@ -1,7 +1,7 @@
 """Replaces what was found: `[EMAIL]`, and `[CREDIT_CARD:1111]` where the last four digits are customary.
 
-Redacting what is already redacted changes nothing: no expression matches a mark, and a value that is a mark counts
-as masked.
+Redacting what is already redacted changes nothing: no expression matches a mark, a value that is a mark counts as
+masked, and what is redacted is scanned again, since something may show only once its neighbour is masked.
 """
 
 from __future__ import annotations
@@ -52,9 +52,17 @@ def without_half_pairs(text: str) -> str:
 
 def redact_text(scanner: Scanner, text: str) -> tuple[str, int]:
     """One text redacted, and the types found in it."""
-    data = without_nul(without_half_pairs(text)).encode()
-    findings = scanner.scan(data)
-    return redact(data, findings).decode(), mask_of(findings)
+    data, mask = _redact_all(scanner, without_nul(without_half_pairs(text)).encode())
+    return data.decode(), mask
+
+
+def _redact_all(scanner: Scanner, data: bytes) -> tuple[bytes, int]:
+    """Ends, as each round turns characters into marks, which are not found again."""
+    mask = 0
+    while findings := scanner.scan(data):
+        mask |= mask_of(findings)
+        data = redact(data, findings)
+    return data, mask
 
 
 def redact_attributes(scanner: Scanner, attributes: dict[str, Any]) -> tuple[dict[str, Any], int]:
@@ -103,20 +111,27 @@ class _Walk:
         return shown
 
     def _leaf(self, name: str, value: str) -> str:
-        value = without_nul(value)
+        value = without_nul(without_half_pairs(value))
+        prefix = without_nul(without_half_pairs(name)).encode() + b"="
         data = value.encode()
-        prefix = without_nul(name).encode() + b"="
-        findings = [
-            found._replace(start=found.start - len(prefix), end=found.end - len(prefix))
-            for found in self._scanner.scan(prefix + data)
-            if found.start >= len(prefix)
-        ]
+        findings = self._findings(prefix, data)
         named = _type_by_name(name, value)
         if named is not None and not (len(findings) == 1 and findings[0].end - findings[0].start == len(data)):
             self.pii_mask |= PII_BIT[named]
             return _mark(named, data).decode()
-        self.pii_mask |= mask_of(findings)
-        return redact(data, findings).decode() if findings else value
+        while findings:
+            self.pii_mask |= mask_of(findings)
+            data = redact(data, findings)
+            findings = self._findings(prefix, data)
+        return data.decode()
+
+    def _findings(self, prefix: bytes, data: bytes) -> list[Found]:
+        """What is found in `data` where it stands behind `prefix`."""
+        return [
+            found._replace(start=found.start - len(prefix), end=found.end - len(prefix))
+            for found in self._scanner.scan(prefix + data)
+            if found.start >= len(prefix)
+        ]
 
 
 def _type_by_name(name: str, value: str) -> str | None:

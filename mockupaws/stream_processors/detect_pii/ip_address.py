@@ -11,13 +11,13 @@ _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4_AT_END = re.compile(rf"(?<![0-9A-Za-z_.])(?:{_OCTET}\.){{3}}{_OCTET}\Z".encode())
 _IPV4_LONGEST = 15
 _VERSION_BEFORE = re.compile(
-    rb"(?:\b(?:v|ver|version|release|rev|revision|build|firmware|fw)\.?[\"']?[ =:/]{1,3}[\"']?"
+    rb"(?:\b(?:v|ver|version|release|rev|revision|build|firmware|fw|kernel|driver)\.?[\"']?[ =:/]{1,3}[\"']?"
     rb"|\b(?:Chrome|Chromium|CriOS|HeadlessChrome|Edg|EdgA|EdgiOS|OPR|Vivaldi|YaBrowser|Electron|SamsungBrowser|Version"
     rb"|Firefox|FxiOS|Safari)/)\Z",
     re.IGNORECASE,
 )
 _LONGEST_VERSION_WORD = 20
-_NUMBER_AFTER = re.compile(rb"\.?[0-9A-Za-z_]|-[0-9A-Za-z]")
+_NUMBER_AFTER = re.compile(rb"\.?[0-9A-Za-z_]|-(?![0-9]{1,3}\.[0-9]{1,3}\.)[0-9A-Za-z]")
 
 _IPV6_REVERSED = re.compile(rb"[0-9A-Fa-f:.]{1,45}")
 _IPV6_REST = re.compile(rb"[0-9A-Fa-f:.]{0,45}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -99,9 +100,11 @@ def _settle(group: list[_Candidate]) -> list[_Candidate]:
             longest = candidate[:2]
     chosen: list[_Candidate] = []
     for _, _, candidate in sorted(preferences):
-        if all(candidate[0] >= other[1] or candidate[1] <= other[0] for other in chosen):
-            chosen.append(candidate)
-    return sorted(chosen)
+        place = bisect_left(chosen, candidate)
+        before_ends = place == 0 or chosen[place - 1][1] <= candidate[0]
+        if before_ends and (place == len(chosen) or candidate[1] <= chosen[place][0]):
+            chosen.insert(place, candidate)
+    return chosen
 
 
 def _compile(expressions: Sequence[Expression]) -> Any:

@@ -1,0 +1,114 @@
+"""The agent's step: acknowledges in order and late, bounds what is in flight, and ends the process rather than lose."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from mockupaws.runtime.clock import SystemClock
+from mockupaws.runtime.settings import Settings
+from mockupaws.schemas.requests import Entry, IngestRequest, encode_request, join_bundle
+from mockupaws.stream_processors.analyse_entries import Analyser
+from mockupaws.stream_processors.analyse_requests import CRASHED, AnalyseRequests
+
+_ANALYSER = Analyser()
+
+
+@dataclass
+class Message:
+    """The part of a Faust message that the step reads."""
+
+    offset: int
+    partition: int = 0
+    topic: str = "ingest.requests"
+    timestamp: float = 0.0
+    value: bytes = join_bundle([encode_request(IngestRequest(b"r" * 16, b"t" * 16, b"s" * 16, 1, b"h", [Entry("x")]))])
+    headers: tuple[tuple[str, bytes], ...] = (("schema_version", b"1"),)
+
+
+class Step:
+    """An AnalyseRequests whose acknowledgements by the brokers come when the test says."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.sent: list[tuple[str, int, dict[str, bytes]]] = []
+        self.futures: list[asyncio.Future[None]] = []
+        self.acknowledged: list[int] = []
+        self.step = AnalyseRequests(
+            Settings(**settings), _ANALYSER, SystemClock(), self._send, lambda m: self.acknowledged.append(m.offset)
+        )
+
+    async def _send(
+        self, topic: str, value: bytes, partition: int, headers: list[tuple[str, bytes]]
+    ) -> asyncio.Future[None]:
+        self.sent.append((topic, partition, dict(headers)))
+        self.futures.append(asyncio.get_running_loop().create_future())
+        return self.futures[-1]
+
+
+async def _settle() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+async def test_records_are_acknowledged_in_source_order_after_the_brokers_have_their_answers() -> None:
+    made = Step()
+    for offset in (7, 8, 9):
+        await made.step.handle(Message(offset))
+    made.futures[1].set_result(None)
+    made.futures[2].set_result(None)
+    await _settle()
+    assert made.acknowledged == []
+    assert made.step.longest_wait_seconds() > 0
+    made.futures[0].set_result(None)
+    await _settle()
+    assert made.acknowledged == [7, 8, 9]
+    assert made.step.longest_wait_seconds() == 0
+
+
+async def test_answers_go_to_the_partition_of_the_source_and_name_it() -> None:
+    made = Step(kafka_topic_prefix="p.")
+    await made.step.handle(Message(7, partition=3))
+    await made.step.handle(Message(8, partition=3, value=b"?"))
+    assert made.sent == [
+        ("p.logs.analysed", 3, {"schema_version": b"1", "source": b"3:7"}),
+        ("p.ingest.dead_letters", 3, {"schema_version": b"1", "source": b"3:8"}),
+    ]
+
+
+async def test_no_more_records_are_taken_than_may_be_in_flight() -> None:
+    made = Step(processor_max_in_flight=2)
+    await made.step.handle(Message(0))
+    await made.step.handle(Message(1))
+    third = asyncio.create_task(made.step.handle(Message(2)))
+    await _settle()
+    assert len(made.sent) == 2
+    made.futures[0].set_result(None)
+    await third
+    assert len(made.sent) == 3
+
+
+@pytest.mark.parametrize("failure", ["future.set_exception(OSError('secret'))", "future.cancel()", "'send raises'"])
+def test_the_process_ends_before_the_acknowledgement_where_an_answer_is_not_durable(failure: str) -> None:
+    program = f"""
+import asyncio
+from tests.unit.stream_processors.test_analyse_requests import Message, Step
+async def main():
+    made = Step()
+    if "raises" in {failure!r}:
+        made.step._send = None
+    await made.step.handle(Message(0))
+    future = made.futures[0]
+    {failure}
+    await asyncio.sleep(1)
+    print("still running", made.acknowledged)
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == CRASHED
+    assert "still running" not in ended.stdout
+    assert "secret" not in ended.stdout + ended.stderr

@@ -1,0 +1,121 @@
+"""Tokens exactly as tiktoken counts them, SQS blocks as AWS bills them, rollups that can be merged in any order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import quicktok
+import tiktoken
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockupaws.schemas.analysed import Delta, LineColumns
+from mockupaws.schemas.pii_types import PII_BIT
+from mockupaws.schemas.rollups import UNIT_OF
+from mockupaws.stream_processors.count_sqs_blocks import count_sqs_blocks
+from mockupaws.stream_processors.count_tokens import TokenCounter
+from mockupaws.stream_processors.roll_up import merge, roll_up
+
+_PATTERN_OF_CL100K = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
+    r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+)
+"""From tiktoken_ext.openai_public: there it stands beside a download of the vocabulary."""
+
+_COUNT = TokenCounter()
+
+
+@pytest.fixture(scope="module")
+def reference() -> tiktoken.Encoding:
+    """tiktoken's own algorithm over the vocabulary in quicktok's wheel, so that no network is needed."""
+    tokenizer = quicktok.get_encoding("cl100k_base")
+    ranks = {token: tokenizer.encode_single_token(token) for token in tokenizer.token_byte_values()}
+    return tiktoken.Encoding("cl100k", pat_str=_PATTERN_OF_CL100K, mergeable_ranks=ranks, special_tokens={})
+
+
+_LINES = st.text() | st.lists(
+    st.sampled_from(["a", " ", "\n", "\r\n", "1", "é", "漢", "🙂", "'ll", "GET /api ", "  ", "=", "the ", "\t"]),
+    max_size=40,
+).map("".join)
+
+
+@settings(max_examples=500, deadline=None)
+@given(text=_LINES)
+def test_tokens_are_counted_as_tiktoken_does(reference: tiktoken.Encoding, text: str) -> None:
+    assert _COUNT([text]) == [len(reference.encode_ordinary(text))]
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("piece", ["a", " ", "1", "\n", "é", "=-"])
+def test_a_megabyte_of_one_piece_is_counted_at_once(piece: str) -> None:
+    assert _COUNT([piece * (2**20 // len(piece))])[0] > 0
+
+
+def test_special_tokens_count_as_text_and_empty_batches_as_none() -> None:
+    assert _COUNT(["<|endoftext|>"])[0] > 1
+    assert _COUNT([]) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "blocks"), [(0, 1), (1, 1), (65_535, 1), (65_536, 1), (65_537, 2), (131_072, 2), (131_073, 3)]
+)
+def test_each_started_64_kib_is_a_block(size: int, blocks: int) -> None:
+    assert count_sqs_blocks([size]) == [blocks]
+    assert count_sqs_blocks([size, 70_000]) == [blocks, 2]
+
+
+def _columns(sizes: list[int], masks: list[int]) -> LineColumns:
+    count = len(sizes)
+    texts = [""] * count
+    return LineColumns(
+        list(range(count)), texts, [b""] * count, [None] * count, texts, texts, [None] * count, sizes, [3] * count,
+        count_sqs_blocks(sizes), masks,
+    )  # fmt: skip
+
+
+def test_a_request_adds_to_the_metrics_of_its_minute() -> None:
+    masks = [0, PII_BIT["EMAIL"], PII_BIT["EMAIL"] | PII_BIT["IPV4"], 0]
+    deltas = roll_up(119_999_999, _columns([0, 64, 65, 70_000], masks))
+    assert {(delta.minute, delta.metric_type, delta.metric_name): delta.value for delta in deltas} == {
+        (60, "ingest", "requests"): 1,
+        (60, "ingest", "entries"): 4,
+        (60, "ingest", "bytes"): 70_129,
+        (60, "bedrock", "tokens"): 12,
+        (60, "sqs", "blocks"): 5,
+        (60, "pii", "entries"): 2,
+        (60, "pii", "EMAIL"): 2,
+        (60, "pii", "IPV4"): 1,
+        (60, "size", "64"): 2,
+        (60, "size", "128"): 1,
+        (60, "size", "131072"): 1,
+    }
+
+
+def test_a_request_without_lines_adds_nothing() -> None:
+    assert roll_up(0, _columns([], [])) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 12_000_000), st.integers(0, 2**24 - 1)), min_size=1))
+def test_every_delta_is_of_the_catalogue_and_the_histogram_holds_every_entry(lines: list[tuple[int, int]]) -> None:
+    deltas = roll_up(0, _columns([size for size, _ in lines], [mask for _, mask in lines]))
+    assert all((delta.metric_type, delta.metric_name) in UNIT_OF for delta in deltas)
+    assert sum(delta.value for delta in deltas if delta.metric_type == "size") == len(lines)
+
+
+_DELTAS = st.lists(
+    st.builds(
+        Delta,
+        minute=st.sampled_from([0, 60]),
+        metric_type=st.sampled_from(["ingest", "pii"]),
+        metric_name=st.sampled_from(["entries", "EMAIL"]),
+        value=st.integers(1, 9),
+    ),
+    max_size=8,
+)
+
+
+@given(_DELTAS, _DELTAS, _DELTAS)
+def test_merging_is_associative_and_commutative(a: list[Any], b: list[Any], c: list[Any]) -> None:
+    assert merge(merge(a + b) + c) == merge(a + merge(b + c)) == merge(c + b + a)
+    assert merge(merge(a)) == merge(a)

@@ -1,0 +1,81 @@
+"""Redaction: marks, JSON that stays JSON, and the law that redacting twice changes nothing more."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockupaws.schemas.pii_types import types_of_mask
+from mockupaws.stream_processors.detect_pii.scan import Scanner
+from mockupaws.stream_processors.detect_pii.table import DETECTORS
+from mockupaws.stream_processors.redact import redact_attributes, redact_text
+
+_SCANNER = Scanner()
+_PIECES = [text for detector in DETECTORS for text, _ in detector.positives]
+_PIECES += [value for detector in DETECTORS for _, value in detector.positives]
+_PIECES += [text for detector in DETECTORS for text in detector.negatives]
+_GLUE = [*" \t\n=:;,.@/-_'\"\\&?#%[](){}<>*", "é", "\0", "a", "1", ": ", '":"', "://", "password=", "%40", "Bearer "]
+_TEXTS = st.lists(st.sampled_from(_PIECES + _GLUE * 4) | st.text(max_size=4), max_size=8).map("".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(_TEXTS)
+def test_redacting_twice_changes_nothing_more(text: str) -> None:
+    once, _ = redact_text(_SCANNER, text)
+    assert redact_text(_SCANNER, once) == (once, 0)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(_TEXTS | st.sampled_from(["password", "token", "ssn"]), _JSON, max_size=3))
+def test_redacted_attributes_keep_their_shape_and_redact_no_further(attributes: dict[str, Any]) -> None:
+    once, _ = redact_attributes(_SCANNER, attributes)
+    assert len(once) == len(attributes)
+    assert redact_attributes(_SCANNER, once) == (once, 0)
+    assert json.loads(json.dumps(once)) == once
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted", "types"),
+    [
+        ("é bob@example.com ü", "é [EMAIL] ü", ("EMAIL",)),
+        ("card 4111 1111 1111 1111.", "card [CREDIT_CARD:1111].", ("CREDIT_CARD",)),
+        ("a\0b 10.0.0.1", "a␀b [IPV4]", ("IPV4",)),
+        ("half \ud83d pair", "half � pair", ()),
+        ("nothing", "nothing", ()),
+    ],
+)
+def test_text_is_redacted_by_marks(text: str, redacted: str, types: tuple[str, ...]) -> None:
+    result, mask = redact_text(_SCANNER, text)
+    assert (result, types_of_mask(mask)) == (redacted, types)
+
+
+def test_attributes_are_redacted_leaf_by_leaf_with_their_names() -> None:
+    attributes = {
+        "user": {"mail": "bob@example.com", "passwordHash": "kept", "Password": "two words"},
+        "cards": [4111111111111111, 17, None, True, 1.5],
+        "ssn": 536221234,
+        "secret": "********",
+        "ann@example.com": 1,
+        "zoe@example.com": 2,
+    }
+    redacted, mask = redact_attributes(_SCANNER, attributes)
+    assert redacted == {
+        "user": {"mail": "[EMAIL]", "passwordHash": "kept", "Password": "[PASSWORD]"},
+        "cards": ["[CREDIT_CARD:1111]", 17, None, True, 1.5],
+        "ssn": "[US_SSN]",
+        "secret": "********",
+        "[EMAIL]": 1,
+        "[EMAIL]'": 2,
+    }
+    assert types_of_mask(mask) == ("EMAIL", "CREDIT_CARD", "US_SSN", "PASSWORD")
