@@ -55,7 +55,10 @@ async def replay_requests(
     try:
         async with AsyncExitStack() as stack:
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=settings.kafka_bootstrap_servers, enable_auto_commit=False, auto_offset_reset="none"
+                topic_name(settings, REQUESTS),
+                bootstrap_servers=settings.kafka_bootstrap_servers,
+                enable_auto_commit=False,
+                auto_offset_reset="none",
             )
             stack.push_async_callback(consumer.stop)
             await consumer.start()
@@ -107,8 +110,9 @@ class _Replay:
 
     async def _seek_to_start(self) -> dict[TopicPartition, int]:
         """End of each partition that may hold something, after seeking to where it may begin."""
-        numbers = self._consumer.partitions_for_topic(self._topic) or await self._partitions()
+        numbers = self._consumer.partitions_for_topic(self._topic) or set()  # known by the subscription only
         partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
+        self._consumer.unsubscribe()
         self._consumer.assign(partitions)
         from_ms = max(0, self._selection.range.from_us // 1000 - MARGIN_MS)
         starts = await self._consumer.offsets_for_times(dict.fromkeys(partitions, from_ms))
@@ -123,10 +127,6 @@ class _Replay:
                 to_read += ends[partition] - start
         self._totals = ReplayTotals(records_to_read=to_read)
         return open_ends
-
-    async def _partitions(self) -> set[int]:
-        await self._consumer.topics()  # fetches the cluster's metadata
-        return set(self._consumer.partitions_for_topic(self._topic) or ())
 
     async def _republish(self, partition: TopicPartition, records: list[Any]) -> None:
         chosen = []

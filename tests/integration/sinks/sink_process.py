@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ def analysed_request(
     accepted: int | None = None,
 ) -> AnalysedRequest:
     count = len(messages)
-    received_at_us = received_at_us or time.time_ns() // 1000  # noqa: TID251 - partitions are made around now
+    received_at_us = received_at_us or time.time_ns() // 1000
     return AnalysedRequest(
         request_id=(request_id or new_request_id(received_at_us, os.urandom(10))).bytes,
         tenant_id=TENANT.bytes,
@@ -130,14 +130,6 @@ async def owner_connection(settings: Settings) -> AsyncIterator[asyncpg.Connecti
         yield connection
     finally:
         await connection.close()
-
-
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = DEADLINE_SECONDS) -> Any:
-    """Its first truthy answer."""
-    async with asyncio.timeout(seconds):
-        while not (answer := await condition()):
-            await asyncio.sleep(0.05)
-    return answer
 
 
 async def until_equal(settings: Settings, query: str, expected: Any, seconds: float = DEADLINE_SECONDS) -> None:

@@ -1,0 +1,35 @@
+"""Which migrations are applied, and which are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mockupaws.runtime.migrations import Migration, MigrationError, choose_pending, load_migrations
+
+FIRST, SECOND = Migration("0001_pre_a.sql", "SELECT 1"), Migration("0002_post_b.sql", "SELECT 2")
+
+
+def test_only_what_is_missing_is_pending() -> None:
+    assert choose_pending([FIRST, SECOND], {FIRST.name: FIRST.checksum}) == [SECOND]
+
+
+def test_an_edited_migration_is_refused_by_name() -> None:
+    with pytest.raises(MigrationError, match="0001_pre_a.sql was edited"):
+        choose_pending([FIRST, SECOND], {FIRST.name: SECOND.checksum})
+
+
+def test_a_database_ahead_of_this_release_is_accepted() -> None:
+    assert choose_pending([FIRST], {FIRST.name: FIRST.checksum, SECOND.name: SECOND.checksum}) == []
+
+
+@pytest.mark.parametrize("name", ["0002_pre_gap.sql", "0001_during_a.sql", "1_pre_a.sql"])
+def test_wrong_names_and_gaps_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("SELECT 1")
+    with pytest.raises(MigrationError, match=name):
+        load_migrations(tmp_path)
+
+
+def test_the_shipped_ones_load() -> None:
+    assert load_migrations()[0].name.startswith("0001_")
