@@ -41,7 +41,6 @@ def main() -> None:
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_MS),
         workers_kill_timeout=STOP_SECONDS,
         respawn_failed_workers=False,
-        process_name="mockupaws-gateway",
     ).serve()
 
 
