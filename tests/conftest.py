@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
+import hypothesis as _hypothesis  # noqa: F401 - its plugin imports it last of all otherwise, where CPython 3.11 may fail
 import pytest
 
 from mockupaws.archive.lifecycle import maintain

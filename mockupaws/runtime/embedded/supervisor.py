@@ -228,9 +228,8 @@ class Supervisor:
             started = [SupervisedProcess(plan, self._clock, self._write_state) for plan in plans]
             self._processes += started
             self._tasks += [asyncio.create_task(process.run()) for process in started]
-            all_ready = asyncio.gather(*(process.ready.wait() for process in started))
             try:
-                await self._unless_stopped(asyncio.ensure_future(asyncio.wait_for(all_ready, self._start_seconds)))
+                await self._unless_stopped(asyncio.ensure_future(self._all_ready(started)))
             except TimeoutError:
                 missing = next(process.plan for process in started if not process.ready.is_set())
                 raise StartFailedError(
@@ -239,16 +238,24 @@ class Supervisor:
             if self._stop.is_set():
                 return
 
+    async def _all_ready(self, processes: Sequence[SupervisedProcess]) -> None:
+        async with asyncio.timeout(self._start_seconds):
+            for process in processes:
+                await process.ready.wait()
+
     async def _unless_stopped(self, work: asyncio.Future[Any]) -> None:
         """Waits for `work`, or for `stop`. What keeps a process running never ends by itself: if it does, it raises."""
         stopped = asyncio.create_task(self._stop.wait())
-        await asyncio.wait([work, stopped, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        for ended in (work, *self._tasks):
-            if ended.done():
-                ended.result()
-        if not work.done():
-            work.cancel()
+        try:
+            await asyncio.wait([work, stopped, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            for ended in (work, *self._tasks):
+                if ended.done():
+                    ended.result()
+        finally:
+            for waiting in (work, stopped):
+                waiting.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await waiting
 
     async def _stop_all(self) -> None:
         self._phase = "stopping"
