@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ import asyncpg
 import httpx
 
 from mockupaws.cli.client_settings import parse_environment_file
+from mockupaws.cli.status import describe_processes
 from mockupaws.runtime.embedded.installation import Installation
 from mockupaws.runtime.settings import PREFIX, Settings
 
@@ -85,16 +85,15 @@ class RunningStack:
     @property
     def settings(self) -> Settings:
         """As the processes have them, addresses and secrets filled in."""
-        return Installation.open(
-            Settings.from_environ({k: v for k, v in self.environ.items() if k.startswith(PREFIX)})
-        ).settings
+        return self._installation.settings
+
+    @property
+    def _installation(self) -> Installation:
+        return Installation.open(Settings.from_environ({k: v for k, v in self.environ.items() if k.startswith(PREFIX)}))
 
     def status(self) -> list[dict[str, Any]]:
-        done = subprocess.run(
-            _command("status", "--json"), env=self.environ, timeout=COMMAND_SECONDS, check=False, capture_output=True
-        )
-        processes: list[dict[str, Any]] = json.loads(done.stdout or b"[]")
-        return processes
+        """What `mockupaws status --json` prints, without the start of another interpreter."""
+        return describe_processes(self._installation)
 
     def is_ready(self) -> bool:
         processes = self.status()

@@ -78,6 +78,16 @@ def test_a_hundred_lines_are_readable_and_redacted_within_seconds(stack: Running
         assert {"EMAIL", "CREDIT_CARD"} <= set(row["pii_types"])
 
 
+def test_status_names_every_process(stack: RunningStack) -> None:
+    done = stack.command("status", "--json")
+    assert done.returncode == 0, done.stdout
+    processes = json.loads(done.stdout)
+    assert all({"name", "pid", "state", "uptime_seconds", "lag_seconds"} <= process.keys() for process in processes)
+    assert {"kafka", "postgres", "valkey", "gateway", "processor", "postgres-sink", "parquet-sink", "api"} <= {
+        process["name"] for process in processes
+    }
+
+
 @pytest.fixture(scope="module")
 def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """JSON lines and plain ones, some of them broken, as files are."""
@@ -102,6 +112,7 @@ def test_a_file_is_stored_exactly_once_whatever_is_killed(
 ) -> None:
     sending = stack.start_command("send", str(log_file), "--batch-lines", "200", scenario_id=scenario_id)
     for name in ("gateway", "processor", "postgres-sink", "parquet-sink"):
+        assert sending.poll() is None, "the file is too short: nothing was left to kill in the middle of"
         stack.kill(name)
     output, _ = sending.communicate(timeout=200)
     assert sending.returncode == 0, output

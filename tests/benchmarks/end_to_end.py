@@ -28,7 +28,7 @@ from tests.benchmarks.load_generator import Outcome, Plan
 from tests.benchmarks.observe_processes import ProcessObserver, ProcessUse
 from tests.running_stack import RunningStack, StoredCounts, running_stack
 
-DEFAULT_RATES = (10_000, 20_000, 40_000)
+DEFAULT_RATES = (12_000, 20_000, 40_000)
 FRESH_SECONDS = 3.0
 MEMORY_MIB = 400
 _HELD_SHARE = 0.98
