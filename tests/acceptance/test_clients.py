@@ -1,0 +1,64 @@
+"""The client commands against a running installation."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from queue import Empty, Queue
+
+import pytest
+
+from tests.acceptance.test_the_whole_way import ingest
+from tests.running_stack import RunningStack
+
+
+@pytest.fixture
+def tailed(stack: RunningStack, scenario_id: str) -> Iterator[Queue[str]]:
+    """What `mockupaws tail --json` prints of the scenario."""
+    lines: Queue[str] = Queue()
+    with stack.start_command("tail", "--json", scenario_id=scenario_id) as process:
+        assert process.stdout is not None
+        output = process.stdout
+
+        def read() -> None:
+            for line in output:
+                lines.put(line)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        yield lines
+        process.terminate()
+        reader.join()
+
+
+def test_tail_shows_lines_as_they_are_stored_redacted(
+    stack: RunningStack, scenario_id: str, tailed: Queue[str]
+) -> None:
+    body = {"scenario_id": scenario_id, "logs": [{"message": "mail to ada@example.com", "source": "shop"}]}
+    for _ in range(20):  # a tail begins with what is stored after it has connected
+        assert ingest(stack, body).status_code == 202
+        try:
+            line = json.loads(tailed.get(timeout=1.0))
+        except Empty:
+            continue
+        assert line["message"] == "mail to [EMAIL]"
+        return
+    pytest.fail("tail printed nothing")
+
+
+def test_send_says_what_is_wrong(stack: RunningStack) -> None:
+    unknown = stack.command("send", __file__, "--scenario", "00000000-0000-0000-0000-000000000007")
+    assert unknown.returncode == 1
+    assert "HTTP 404 scenario_not_found" in unknown.stderr
+    assert unknown.stdout.splitlines()[-1].startswith("stored = 0 of ")
+    nobody = stack.command("send", "no-such-file.log")
+    assert nobody.returncode == 2
+    assert "no-such-file.log" in nobody.stderr
+
+
+def test_doctor_finds_nothing_wrong(stack: RunningStack) -> None:
+    done = stack.command("doctor", "--json")
+    findings = json.loads(done.stdout)
+    assert [finding for finding in findings if finding["verdict"] == "fail"] == []
+    assert done.returncode == 0
