@@ -52,6 +52,8 @@ def _joined(steps: Iterator[bytes], limit: int, encoding: str) -> bytes:
 
 
 def _gzip(body: bytes) -> Iterator[bytes]:
+    if not body:
+        raise EOFError
     while body:  # RFC 1952 §2.2: members may follow each other
         inflater = zlib.decompressobj(wbits=31)
         yield from _zlib_steps(inflater, body)

@@ -45,8 +45,11 @@ def _decode_at_once(text: bytes, limits: EntryLimits) -> list[WireEntry | Reject
         wires = list[WireEntry | Rejection](_decode_lines(text))
     except (ValueError, RecursionError):
         return None
-    # The decoder also reads objects that share or span lines; only as many objects as lines are one a line.
-    return wires if len(wires) == breaks + (not text.endswith(b"\n")) else None
+    # The decoder also reads objects that share a line or span lines. No string holds a line feed, so `}⏎{` stands
+    # between two objects and nowhere else; where every line feed is one of these, each line is one object.
+    between = text.count(b"}\n{") + text.count(b"}\r\n{")
+    one_a_line = len(wires) == between + 1 and breaks == between + text.endswith(b"\n")
+    return wires if one_a_line else None
 
 
 def _decode_singly(text: bytes, limits: EntryLimits) -> list[WireEntry | Rejection]:

@@ -1,0 +1,278 @@
+"""The real application on real Kafka, Postgres and Valkey: what it answers, and what stands on the topic then."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import gzip
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import asyncpg
+import httpx
+import jwt
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from mockupaws.ingest_gateway.app import create_app
+from mockupaws.runtime.kafka import create_topics, topic_ids, topic_name
+from mockupaws.runtime.settings import Settings
+from mockupaws.schemas.identifiers import partition_of
+from mockupaws.schemas.requests import IngestRequest, decode_bundle
+from mockupaws.schemas.topics import REQUESTS
+
+INGEST = "/api/v1/ingest"
+
+
+@contextlib.asynccontextmanager
+async def gateway(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            yield client
+
+
+async def until_ready(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(20):
+        while (await client.get("/health/ready")).status_code != 200:
+            await asyncio.sleep(0.05)
+
+
+async def stored(settings: Settings) -> list[IngestRequest]:
+    """Every request on the topic."""
+    name = topic_name(settings, REQUESTS)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await consumer.start()
+    found: list[IngestRequest] = []
+    try:
+        partitions = [TopicPartition(name, number) for number in range(settings.kafka_partitions)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        for partition, end in ends.items():
+            consumer.seek(partition, 0)
+            while await consumer.position(partition) < end:
+                for record in (await consumer.getmany(partition, timeout_ms=1000)).get(partition, []):
+                    assert record.headers == (("schema_version", b"1"),)
+                    for request in decode_bundle(record.value):
+                        assert partition_of(request.request_id, settings.kafka_partitions) == record.partition
+                        found.append(request)
+    finally:
+        await consumer.stop()
+    return found
+
+
+@pytest.fixture
+async def client(settings: Settings, demo: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async with gateway(settings) as made:
+        made.headers["Authorization"] = f"Bearer {demo.api_key}"
+        await until_ready(made)
+        yield made
+
+
+def body_of(demo: Any, *messages: Any) -> dict[str, Any]:
+    return {"scenario_id": str(demo.scenario_id), "logs": [{"message": message} for message in messages]}
+
+
+async def test_202_means_the_request_is_on_the_topic(settings: Settings, demo: Any, client: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(client.post(INGEST, json=body_of(demo, f"line {n}", 1)) for n in range(50)))
+    assert {answer.status_code for answer in answers} == {202}
+    documents = [answer.json() for answer in answers]
+    requests = {str(uuid.UUID(bytes=request.request_id)): request for request in await stored(settings)}
+    assert len(requests) == 50
+    for number, document in enumerate(documents):
+        request = requests[document["request_id"]]
+        assert [entry.message for entry in request.entries] == [f"line {number}"]
+        assert (request.tenant_id, request.scenario_id) == (demo.tenant_id.bytes, demo.scenario_id.bytes)
+        assert document["rejected"] == [
+            {"index": 1, "code": "invalid_field", "message": "message: Expected `str`, got `int`"}
+        ]
+        assert document["receipt"] == f"/api/v1/ingest/receipts/{document['request_id']}"
+        assert (document["accepted"], document["duplicate"]) == (1, False)
+
+
+async def test_formats_and_encodings(settings: Settings, demo: Any, client: httpx.AsyncClient) -> None:
+    ndjson = b'{"message":"a"}\n{"message":"b"}'
+    headers = {"Content-Type": "application/x-ndjson", "X-Scenario-Id": str(demo.scenario_id)}
+    assert (await client.post(INGEST, content=ndjson, headers=headers)).json()["accepted"] == 2
+    packed = gzip.compress(json.dumps(body_of(demo, "c")).encode())
+    headers = {"Content-Type": "application/json; charset=utf-8", "Content-Encoding": "gzip"}
+    assert (await client.post(INGEST, content=packed, headers=headers)).json()["accepted"] == 1
+    messages = sorted(entry.message for request in await stored(settings) for entry in request.entries)
+    assert messages == ["a", "b", "c"]
+
+
+async def test_a_repeat_is_answered_and_not_produced_again(
+    settings: Settings, demo: Any, client: httpx.AsyncClient
+) -> None:
+    headers = {"Idempotency-Key": "one"}
+    first = (await client.post(INGEST, json=body_of(demo, "a"), headers=headers)).json()
+    again = (await client.post(INGEST, json=body_of(demo, "a"), headers=headers)).json()
+    assert again == {**first, "duplicate": True}
+    other = await client.post(INGEST, json=body_of(demo, "b"), headers=headers)
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
+    assert len(await stored(settings)) == 1
+
+
+async def test_another_process_knows_the_repeat_through_redis(
+    settings: Settings, demo: Any, client: httpx.AsyncClient
+) -> None:
+    headers = {"Idempotency-Key": "one", **client.headers}
+    await client.post(INGEST, json=body_of(demo, "a"), headers=headers)
+    async with gateway(settings) as other:
+        await until_ready(other)
+        async with asyncio.timeout(5):  # the hint is written after the answer
+            while not (answer := (await other.post(INGEST, json=body_of(demo, "a"), headers=headers)).json())[
+                "duplicate"
+            ]:
+                await asyncio.sleep(0.05)
+        assert answer["accepted"] == 1
+
+
+BAD: list[tuple[str, Callable[[Any], dict[str, Any]], int, str]] = [
+    ("broken JSON", lambda demo: {"content": b'{"scenario_id"'}, 400, "malformed_body"),
+    ("no scenario", lambda demo: {"json": {"logs": [{"message": "a"}]}}, 400, "invalid_request"),
+    ("empty list", lambda demo: {"json": body_of(demo)}, 400, "no_entries"),
+    ("all bad", lambda demo: {"json": body_of(demo, 1, 2)}, 400, "all_entries_rejected"),
+    ("10,001 entries", lambda demo: {"json": body_of(demo, *["a"] * 10_001)}, 413, "too_many_entries"),
+    ("20 MB", lambda demo: {"content": b" " * 20_000_000}, 413, "body_too_large"),
+    ("unknown scenario", lambda demo: {"json": {**body_of(demo, "a"), "scenario_id": str(uuid.uuid4())}}, 404,
+     "scenario_not_found"),
+    ("invalid UTF-8", lambda demo: {"content": json.dumps(body_of(demo, "x")).encode().replace(b"x", b"\xff")}, 400,
+     "malformed_body"),
+    ("deep nesting", lambda demo: {"content": b'{"logs":' + b"[" * 10_000}, 400, "malformed_body"),
+    ("gzip bomb", lambda demo: {"content": gzip.compress(bytes(50_000_000)), "headers": {"Content-Encoding": "gzip"}},
+     413, "body_too_large"),
+    ("unknown encoding", lambda demo: {"content": b"x", "headers": {"Content-Encoding": "br"}}, 415,
+     "unsupported_media_type"),
+    ("unknown type", lambda demo: {"content": b"x", "headers": {"Content-Type": "text/plain"}}, 415,
+     "unsupported_media_type"),
+    ("no scenario beside NDJSON", lambda demo: {"content": b"{}", "headers": {"Content-Type": "application/x-ndjson"}},
+     400, "invalid_request"),
+    ("wrong key", lambda demo: {"headers": {"Authorization": "Bearer mk_x_y"}}, 401, "unauthenticated"),
+]  # fmt: skip
+
+
+async def test_bad_input_is_refused_and_the_next_request_works(
+    settings: Settings, demo: Any, client: httpx.AsyncClient
+) -> None:
+    for name, make, status, code in BAD:
+        arguments = make(demo)
+        headers = {"Content-Type": "application/json", **arguments.pop("headers", {})}
+        answer = await client.post(INGEST, headers=headers, **arguments)
+        assert (name, answer.status_code, answer.json()["error"]["code"]) == (name, status, code)
+        assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
+    for method, path, status in (("GET", INGEST, 405), ("GET", "/nothing", 404)):
+        answer = await client.request(method, path)
+        assert (answer.status_code, answer.json()["error"]["retryable"]) == (status, False)
+    odd = {"scenario_id": str(demo.scenario_id), "logs": [
+        {"message": "nul \0"}, {"message": "1970", "timestamp": 0}, {"message": "2100", "timestamp": 4102444800}]}  # fmt: skip
+    answer = await client.post(INGEST, json=odd)
+    assert (answer.json()["accepted"], [each["index"] for each in answer.json()["rejected"]]) == (1, [1, 2])
+    assert [[entry.message for entry in request.entries] for request in await stored(settings)] == [["nul \0"]]
+
+
+async def test_a_body_over_the_limit_is_not_read_to_its_end(client: httpx.AsyncClient) -> None:
+    pulled = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal pulled
+        while pulled < 1000:
+            pulled += 1
+            yield bytes(1024 * 1024)
+
+    await client.post(INGEST, content=endless(), headers={"Content-Type": "application/json"})
+    assert pulled <= 1000
+
+
+async def test_credentials(settings: Settings, demo: Any, client: httpx.AsyncClient) -> None:
+    body = body_of(demo, "a")
+
+    def token(**changes: Any) -> dict[str, str]:
+        claims = {
+            "iss": "mockupaws", "aud": "mockupaws", "sub": str(demo.user_id), "tenant_id": str(demo.tenant_id),
+            "role": "owner", "scopes": ["ingest"], "exp": time.monotonic_ns(), **changes,
+        }  # fmt: skip
+        return {"Authorization": "Bearer " + jwt.encode(claims, settings.jwt_secret, "HS256")}
+
+    del client.headers["Authorization"]
+    for headers, status in (
+        ({"X-API-Key": demo.api_key}, 202),
+        ({"Authorization": f"bearer {demo.api_key}"}, 202),
+        ({}, 401),
+        ({"X-API-Key": demo.api_key[:-1] + ("A" if demo.api_key[-1] != "A" else "B")}, 401),
+        (token(), 202),
+        (token(scopes=["read"]), 403),
+        (token(exp=1), 401),
+        (token(aud="other"), 401),
+        (token(tenant_id=str(uuid.uuid4())), 404),
+        ({"Authorization": "Bearer " + jwt.encode({"tenant_id": str(demo.tenant_id)}, None, "none")}, 401),
+    ):
+        assert (await client.post(INGEST, json=body, headers=headers)).status_code == status
+    owner = await asyncpg.connect(settings.postgres_owner_url)
+    await owner.execute("UPDATE api_keys SET revoked_at = now(), updated_at = now()")
+    await owner.close()
+    async with asyncio.timeout(10):
+        while (await client.post(INGEST, json=body, headers={"X-API-Key": demo.api_key})).status_code != 401:
+            await asyncio.sleep(0.1)
+
+
+async def test_starts_and_serves_without_a_database(settings: Settings, demo: Any, client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(10):
+        while not (settings.home / "gateway-directory.snapshot").exists():
+            await asyncio.sleep(0.05)
+    cut = dataclasses.replace(settings, postgres_api_url="postgresql://nobody@127.0.0.1:1/none")
+    async with gateway(cut) as other:
+        other.headers["Authorization"] = client.headers["Authorization"]
+        await until_ready(other)
+        assert (await other.post(INGEST, json=body_of(demo, "a"))).status_code == 202
+        unknown = {**body_of(demo, "a"), "scenario_id": str(uuid.uuid4())}
+        answer = await other.post(INGEST, json=unknown)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "directory_unavailable")
+        assert answer.headers["retry-after"]
+
+
+async def test_dry_run_stores_nothing(settings: Settings, demo: Any, client: httpx.AsyncClient) -> None:
+    answer = await client.post(INGEST + "?dry_run=1", json=body_of(demo, "mail jo@example.com", 1), timeout=60)
+    document = answer.json()
+    assert answer.status_code == 200
+    assert "jo@example.com" not in answer.text
+    assert document["entries"][0]["pii_types"] == ["EMAIL"]
+    assert document["cost"]["measured"]["items"]
+    assert [each["index"] for each in document["rejected"]] == [1]
+    assert await stored(settings) == []
+
+
+async def test_without_kafka_it_refuses_at_once_and_says_so(settings: Settings, demo: Any) -> None:
+    away = dataclasses.replace(settings, kafka_bootstrap_servers="127.0.0.1:1", publish_deadline_seconds=0.5)
+    async with gateway(away) as client:
+        began = time.monotonic()
+        answer = await client.post(INGEST, json=body_of(demo, "a"), headers={"Authorization": f"Bearer {demo.api_key}"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_durable")
+        assert answer.headers["retry-after"]
+        assert time.monotonic() - began < 2
+        assert (await client.get("/health/ready")).status_code == 503
+        assert (await client.get("/health")).status_code == 200
+
+
+async def test_a_recreated_topic_has_another_id(settings: Settings) -> None:
+    name = topic_name(settings, REQUESTS)
+    before = await topic_ids(settings)
+    await create_topics(settings)
+    assert await topic_ids(settings) == before
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await admin.start()
+    await admin.delete_topics([name])
+    await admin.close()
+    async with asyncio.timeout(20):
+        while name in await topic_ids(settings):
+            await asyncio.sleep(0.05)
+    await create_topics(settings)
+    after = await topic_ids(settings)
+    assert after.keys() == before.keys()
+    assert after[name] != before[name]

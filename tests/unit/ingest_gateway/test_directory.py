@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from mockupaws.ingest_gateway.directory import Directory, KeyRecord, ScenarioRecord
+from mockupaws.ingest_gateway.refresh_directory import write_snapshot
+
+KEY = KeyRecord("abc", b"t" * 16, b"h" * 32, ["ingest"], None, False)
+SCENARIO = ScenarioRecord(b"s" * 16, b"t" * 16, False)
+
+
+def test_changes() -> None:
+    directory = Directory()
+    assert directory.apply([KEY], [SCENARIO], 5)
+    assert not directory.apply([KEY], [SCENARIO], 3)
+    assert directory.changed_us == 5
+    assert directory.tenant_of(b"s" * 16) == b"t" * 16
+    assert directory.apply([], [ScenarioRecord(b"s" * 16, b"t" * 16, True)], 6)
+    assert directory.tenant_of(b"s" * 16) is None
+    assert directory.key("other") is None
+
+
+def test_snapshot_round_trip() -> None:
+    directory, again = Directory(), Directory()
+    directory.apply([KEY], [SCENARIO], 5)
+    assert again.load_snapshot(directory.to_snapshot())
+    assert again.to_snapshot() == directory.to_snapshot()
+    assert not Directory().load_snapshot(b"other")
+
+
+def test_only_the_owner_reads_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "snapshot"
+    previous = os.umask(0)
+    try:
+        write_snapshot(path, b"one")
+        write_snapshot(path, b"two")
+    finally:
+        os.umask(previous)
+    assert path.read_bytes() == b"two"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(path.parent.iterdir()) == [path]
