@@ -16,7 +16,7 @@ def test_only_what_is_missing_is_pending() -> None:
 
 
 def test_an_edited_migration_is_refused_by_name() -> None:
-    with pytest.raises(MigrationError, match="0001_pre_a.sql was edited"):
+    with pytest.raises(MigrationError, match=r"0001_pre_a\.sql was edited"):
         choose_pending([FIRST, SECOND], {FIRST.name: SECOND.checksum})
 
 
