@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from mockupaws.api import api_keys, auth, costs, health, logs, metrics, receipts, scenarios, tail
+from mockupaws.api import api_keys, auth, costs, dashboard, health, logs, metrics, receipts, scenarios, tail
 from mockupaws.api.routing import ApiRoute
 
 _SCENARIO = "/api/v1/scenarios/{scenario_id}"
 
 ROUTES: tuple[ApiRoute, ...] = (
+    ApiRoute("GET", "/", dashboard.front_page, "What this service is", media_type="text/html"),
+    ApiRoute("GET", "/style.css", dashboard.style, "Its style", media_type="text/css"),
     ApiRoute("POST", "/api/v1/auth/login", auth.log_in, "An access token for e-mail and password",
              body=auth.Credentials, errors=("unauthenticated",)),
     ApiRoute("GET", "/api/v1/scenarios", scenarios.list_scenarios, "The tenant's scenarios, oldest first", "read",

@@ -57,7 +57,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     def __post_init__(self) -> None:
         for name in ("share_of_lines", "token_spread"):
-            if not 0 <= getattr(self, name) <= 1:  # also refuses NaN
+            share: Decimal = getattr(self, name)
+            if not share.is_finite() or not 0 <= share <= 1:
                 raise ValueError(f"Expected `{name}` from 0 to 1")
 
 
