@@ -46,7 +46,7 @@ def health_url(installation: Installation, name: str) -> str | None:
 def server_plans(installation: Installation) -> list[ProcessPlan]:
     """Kafka, Postgres and Valkey, set up where they never ran. Blocks for some seconds the first time."""
     data, ports = installation.home / "data", installation.ports
-    servers = {
+    servers: dict[str, KafkaServer | PostgresServer | ValkeyServer] = {
         "kafka": KafkaServer(data / "kafka", ports["kafka"], ports["kafka_controller"]),
         "postgres": PostgresServer(data / "postgres", ports["postgres"], installation.secrets["postgres_superuser"]),
         "valkey": ValkeyServer(data / "valkey", ports["valkey"]),

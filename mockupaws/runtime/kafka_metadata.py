@@ -113,7 +113,7 @@ class TopicIdsRequest(Request[MetadataRequest_v10]):
         self._names = list(names)
 
     def build(self, request_struct_class: type[MetadataRequest_v10]) -> MetadataRequest_v10:
-        topics = [(_NO_ID, name, {}) for name in self._names]
+        topics: list[tuple[uuid.UUID, str, dict[int, bytes]]] = [(_NO_ID, name, {}) for name in self._names]
         return request_struct_class(topics, False, False, False, {})
 
 

@@ -89,7 +89,7 @@ def _entries(line: Line, r: random.Random, count: int, *, attributes: bool) -> l
 
 def _measure(analyser: Analyser, line: Line, *, lines: int = LINES, attributes: bool = False) -> tuple[float, float]:
     """(µs per line with decoding, bytes per line): the median of passes over text never seen before."""
-    r = random.Random(7)  # noqa: S311 - test text, no secret
+    r = random.Random(7)
     times, sizes = [], []
     for _ in range(PASSES):
         entries = _entries(line, r, lines, attributes=attributes)

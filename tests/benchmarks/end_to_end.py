@@ -110,14 +110,14 @@ async def _committed(connection: asyncpg.Connection, scenario_id: str) -> int:
 
 
 async def _first_line_after(connection: asyncpg.Connection, scenario_id: str, before: int) -> float:
-    while await _committed(connection, scenario_id) == before:  # noqa: ASYNC110 (another process commits)
+    while await _committed(connection, scenario_id) == before:
         await asyncio.sleep(0.02)
     return time.monotonic()
 
 
 async def _drained(connection: asyncpg.Connection, scenario_id: str, expected: int) -> float:
     deadline = time.monotonic() + _DRAIN_SECONDS
-    while await _committed(connection, scenario_id) < expected and time.monotonic() < deadline:  # noqa: ASYNC110
+    while await _committed(connection, scenario_id) < expected and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
     return time.monotonic()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import hyperscan
@@ -59,22 +59,21 @@ class Scanner:
             span = expression.check(data, end)
             if span is not None:
                 candidates.add((*span, rank, number))
-        if not candidates:
-            return []
-        return [
-            Found(start, end, self._expressions[number][1], expression.rule, expression.score)
-            for start, end, _, number in _without_overlaps(candidates)
-            for expression in (self._expressions[number][0],)
-        ]
+        findings: list[Found] = []
+        for start, end, _, number in _without_overlaps(sorted(candidates)):
+            expression, pii_type, _ = self._expressions[number]
+            findings.append(Found(start, end, pii_type, expression.rule, expression.score))
+        return findings
 
 
 def _note(number: int, start: int, end: int, flags: int, hits: list[tuple[int, int]]) -> None:
     hits.append((end, number))
 
 
-def _without_overlaps(candidates: Iterable[_Candidate]) -> list[_Candidate]:
+def _without_overlaps(ordered: list[_Candidate]) -> list[_Candidate]:
     """The rule: a span inside a longer one gives way to it; else, of two that overlap, the type ranked later does."""
-    ordered = sorted(candidates, key=lambda c: (c[0], -c[1], c[2], c[3]))
+    if all(ordered[number][1] <= ordered[number + 1][0] for number in range(len(ordered) - 1)):
+        return ordered
     kept: list[_Candidate] = []
     group: list[_Candidate] = []
     group_end = 0
@@ -93,7 +92,7 @@ def _settle(group: list[_Candidate]) -> list[_Candidate]:
         return group
     preferences: list[tuple[bool, int, _Candidate]] = []
     longest = (0, 0)
-    for candidate in group:
+    for candidate in sorted(group, key=lambda c: (c[0], -c[1])):
         inside = candidate[1] <= longest[1] and candidate[:2] != longest
         preferences.append((inside, candidate[2], candidate))
         if candidate[1] > longest[1]:

@@ -170,8 +170,8 @@ async def test_bad_input_is_refused_and_the_next_request_works(
     for method, path, status in (("GET", INGEST, 405), ("GET", "/nothing", 404)):
         answer = await client.request(method, path)
         assert (answer.status_code, answer.json()["error"]["retryable"]) == (status, False)
-    odd = {"scenario_id": str(demo.scenario_id), "logs": [
-        {"message": "nul \0"}, {"message": "1970", "timestamp": 0}, {"message": "2100", "timestamp": 4102444800}]}  # fmt: skip
+    logs = [{"message": "nul \0"}, {"message": "1970", "timestamp": 0}, {"message": "2100", "timestamp": 4102444800}]
+    odd = {"scenario_id": str(demo.scenario_id), "logs": logs}
     answer = await client.post(INGEST, json=odd)
     assert (answer.json()["accepted"], [each["index"] for each in answer.json()["rejected"]]) == (1, [1, 2])
     assert [[entry.message for entry in request.entries] for request in await stored(settings)] == [["nul \0"]]
@@ -211,7 +211,7 @@ async def test_credentials(settings: Settings, demo: Any, client: httpx.AsyncCli
         (token(exp=1), 401),
         (token(aud="other"), 401),
         (token(tenant_id=str(uuid.uuid4())), 404),
-        ({"Authorization": "Bearer " + jwt.encode({"tenant_id": str(demo.tenant_id)}, None, "none")}, 401),
+        ({"Authorization": "Bearer " + jwt.encode({"tenant_id": str(demo.tenant_id)}, "", "none")}, 401),
     ):
         assert (await client.post(INGEST, json=body, headers=headers)).status_code == status
     owner = await asyncpg.connect(settings.postgres_owner_url)

@@ -52,7 +52,7 @@ def make_supervisor(folder: Path) -> Supervisor:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - other processes raise no event here
+        while not condition():
             await asyncio.sleep(0.02)
 
 

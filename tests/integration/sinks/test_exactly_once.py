@@ -78,7 +78,7 @@ async def test_kill_9_in_the_middle_loses_and_repeats_nothing(quick: Settings, n
         async with owner_connection(quick) as connection:
             for kill in range(1, 4):
                 due = kill * records * lines // 6
-                while int(await connection.fetchval(STORED[name])) < due:  # noqa: ASYNC110 - another process counts
+                while int(await connection.fetchval(STORED[name])) < due:
                     await asyncio.sleep(0.01)
                 sink.kill()
                 sink.start()

@@ -15,11 +15,13 @@ import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from mockupaws.runtime.kafka import start_producer, topic_name
+from mockupaws.runtime.embedded.kafka_server import KafkaServer
+from mockupaws.runtime.kafka import KafkaUnreachableError, create_topics, start_producer, topic_name
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.requests import Entry, IngestRequest, encode_request, join_bundle
 from mockupaws.schemas.topics import REQUESTS, Topic
@@ -73,11 +75,41 @@ class ProcessorProcess:
 
 
 @contextlib.contextmanager
-def running_processor(settings: Settings) -> Iterator[ProcessorProcess]:
+def own_kafka(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A broker that a test may kill: its address and process."""
+    server = KafkaServer(folder, _free_port(), _free_port())
+    server.prepare()
+    plan = server.plan("kafka", folder / "kafka.log")
+    process = subprocess.Popen(
+        plan.command, env=dict(plan.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield server.bootstrap_servers, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def until_topics_exist(settings: Settings) -> None:
+    """Waits until the broker is up, and makes the topics."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while True:
+            try:
+                return await create_topics(settings)
+            except KafkaUnreachableError:
+                await asyncio.sleep(0.2)
+
+
+def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processor = ProcessorProcess(replace(settings, health_port=port))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running_processor(settings: Settings) -> Iterator[ProcessorProcess]:
+    processor = ProcessorProcess(replace(settings, health_port=_free_port()))
     processor.start()
     try:
         yield processor

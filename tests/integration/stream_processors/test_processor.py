@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -19,12 +21,14 @@ from mockupaws.stream_processors.worker import STOP_SECONDS
 from tests.integration.stream_processors.processor_process import (
     DEADLINE_SECONDS,
     bundle_of,
+    own_kafka,
     producer_of,
     publish,
     read_until,
     request_of,
     running_processor,
     sources_of,
+    until_topics_exist,
 )
 
 POISON = Entry("an ext type is no JSON", attributes={"x": msgspec.msgpack.Ext(5, b"raw")})
@@ -141,3 +145,17 @@ async def _until_committed(settings: Settings, sent: set[tuple[int, int]]) -> No
                     await asyncio.sleep(0.1)
     finally:
         await consumer.stop()
+
+
+async def test_a_stop_is_bounded_when_the_broker_is_gone(settings: Settings, tmp_path: Path) -> None:
+    with own_kafka(tmp_path / "kafka") as (servers, broker):
+        own = replace(settings, kafka_bootstrap_servers=servers)
+        await until_topics_exist(own)
+        with running_processor(own) as processor:
+            await publish(own, [bundle_of(request_of(["a"]))])
+            await read_until(own, (ANALYSED,), lambda records: len(records) == 1)
+            broker.kill()
+            broker.wait()
+            started = time.monotonic()
+            await asyncio.to_thread(processor.terminate, STOP_SECONDS + 5)
+            assert time.monotonic() - started < STOP_SECONDS + 2
