@@ -1,0 +1,1 @@
+"""What gateway and API say over HTTP in common."""

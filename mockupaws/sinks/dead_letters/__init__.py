@@ -1,0 +1,1 @@
+"""Dead letters to rows. Pure; the Postgres sink reads the topic and writes them."""

@@ -1,0 +1,1 @@
+"""Analysed requests to Parquet objects, one per scenario, hour and partition; visible only through the manifest."""
