@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 
 import uvloop
@@ -18,11 +19,14 @@ from mockupaws.stream_processors.worker import Processor, Worker
 def main() -> None:
     settings = Settings.from_environ(os.environ)
     configure_logging("processor", settings.log_level)
+    settings.home.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder in it, but not the way there
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     processor = Processor(settings, Analyser(), SystemClock())
     with HealthServer(settings.health_port, processor.report):
-        Worker(processor.app, loop=loop, quiet=True, override_logging=False).execute_from_commandline()
+        # an in-memory stdout: Faust writes terminal codes to whatever it is given
+        worker = Worker(processor.app, loop=loop, quiet=True, override_logging=False, stdout=io.StringIO())
+        worker.execute_from_commandline()
 
 
 if __name__ == "__main__":

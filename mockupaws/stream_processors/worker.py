@@ -5,6 +5,7 @@ No tables, no web server, no Kafka transactions: the step keeps no state but off
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -32,7 +33,10 @@ _FETCH_BYTES = 4 * 1024 * 1024
 _BUFFERED_RECORDS = 64
 """Records read ahead: each may hold a megabyte."""
 
-_log = telemetry.get_logger(__name__)
+_log = telemetry.get_logger("mockupaws.stream_processors")
+logging.getLogger(__name__).setLevel(
+    logging.WARNING
+)  # Faust tells the life of its subclasses under their module's name
 
 
 class IdempotentProducer(driver.Producer):

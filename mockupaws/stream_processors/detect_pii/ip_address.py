@@ -8,15 +8,19 @@ import socket
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_IPV4_AT_END = re.compile(rf"(?<![0-9A-Za-z_.])(?:{_OCTET}\.){{3}}{_OCTET}\Z".encode())
+_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}".encode())
 _IPV4_LONGEST = 15
-_VERSION_BEFORE = re.compile(
-    rb"(?:\b(?:v|ver|version|release|rev|revision|build|firmware|fw|kernel|driver)\.?[\"']?[ =:/]{1,3}[\"']?"
-    rb"|\b(?:Chrome|Chromium|CriOS|HeadlessChrome|Edg|EdgA|EdgiOS|OPR|Vivaldi|YaBrowser|Electron|SamsungBrowser|Version"
-    rb"|Firefox|FxiOS|Safari)/)\Z",
+_RUN_REVERSED = re.compile(rb"[0-9A-Za-z_.]*")
+_VERSION_WORDS = (
+    b"v ver version release rev revision build firmware fw kernel driver chrome chromium crios headlesschrome edg edga "
+    b"edgios opr vivaldi yabrowser electron samsungbrowser firefox fxios safari"
+).split()
+_VERSION_BEFORE_REVERSED = re.compile(
+    rb"[\"']?[ =:/]{1,3}[\"']?\.?(?:" + b"|".join(word[::-1] for word in _VERSION_WORDS) + rb")(?![0-9A-Za-z_])",
     re.IGNORECASE,
 )
-_LONGEST_VERSION_WORD = 20
+"""Read backwards from the number, so that it fails at the first character that fits no version."""
+_LONGEST_VERSION_WORD = 24
 _NUMBER_AFTER = re.compile(rb"\.?[0-9A-Za-z_]|-(?![0-9]{1,3}\.[0-9]{1,3}\.)[0-9A-Za-z]")
 
 _IPV6_REVERSED = re.compile(rb"[0-9A-Fa-f:.]{1,45}")
@@ -26,13 +30,13 @@ _IPV6_TRAILING = b".:"
 
 
 def check_ipv4(data: bytes, end: int) -> Span | None:
-    address = _IPV4_AT_END.search(data, max(0, end - _IPV4_LONGEST - 1), end)
-    if address is None or _NUMBER_AFTER.match(data, end):
+    before = data[max(0, end - _IPV4_LONGEST - _LONGEST_VERSION_WORD) : end][::-1]
+    run = _RUN_REVERSED.match(before)
+    length = run.end() if run is not None else 0
+    start = end - length
+    if _IPV4.fullmatch(data, start, end) is None or _NUMBER_AFTER.match(data, end):
         return None
-    start = address.start()
-    if _VERSION_BEFORE.search(data, max(0, start - _LONGEST_VERSION_WORD), start):
-        return None
-    return start, end
+    return None if _VERSION_BEFORE_REVERSED.match(before, length) else (start, end)
 
 
 def check_ipv6(data: bytes, end: int) -> Span | None:

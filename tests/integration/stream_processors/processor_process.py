@@ -109,7 +109,7 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def running_processor(settings: Settings) -> Iterator[ProcessorProcess]:
-    processor = ProcessorProcess(replace(settings, health_port=_free_port()))
+    processor = ProcessorProcess(replace(settings, health_port=_free_port(), home=settings.home / "new"))
     processor.start()
     try:
         yield processor
