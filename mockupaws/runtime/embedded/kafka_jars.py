@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import certifi
 import httpx
 
 from mockupaws.runtime.errors import RetriableError
@@ -105,7 +107,7 @@ def fetch_jars(
 
 def _download_all(jars: Sequence[Jar], folder: Path, repository: str, progress: _Progress, pause: float) -> None:
     with (
-        httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=True) as client,
+        httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=True, verify=_trusted()) as client,
         ThreadPoolExecutor(PARALLEL, thread_name_prefix="jars") as pool,
     ):
         downloads = [pool.submit(_download, client, repository, jar, folder, progress, pause) for jar in jars]
@@ -197,6 +199,13 @@ def _hold(lock_file: Path) -> Iterator[None]:
     with lock_file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _trusted() -> ssl.SSLContext:
+    """The machine's own certificates, which know a company's proxy, and certifi's, where Python finds no others."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(cafile=certifi.where())
+    return context
 
 
 def _maven_central() -> str:
