@@ -14,7 +14,7 @@ import pytest
 import mockupaws.schemas
 from mockupaws.schemas.analysed import AnalysedRequest, decode_analysed, encode_analysed
 from mockupaws.schemas.dead_letters import DeadLetter, decode_dead_letter, encode_dead_letter
-from mockupaws.schemas.requests import Entry, IngestRequest, decode_bundle, encode_request
+from mockupaws.schemas.requests import Entry, IngestRequest, decode_bundle, encode_request, join_bundle
 from mockupaws.stream_processors.analyse_entries import Analyser
 
 EXAMPLES = Path(mockupaws.schemas.__file__).parent / "examples"
@@ -53,6 +53,12 @@ LETTER = DeadLetter(
     entry_indexes=[1],
     received_at_us=REQUEST.received_at_us,
 )
+
+
+def test_the_newest_bundle_is_what_is_written_today() -> None:
+    golden = (EXAMPLES / "ingest.requests.v1.bundle.msgpack").read_bytes()
+    assert decode_bundle(golden) == [REQUEST]
+    assert join_bundle([encode_request(REQUEST)]) == golden
 
 
 def test_the_newest_analysed_record_is_what_is_written_today() -> None:
