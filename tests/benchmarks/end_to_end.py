@@ -89,6 +89,8 @@ async def run_rate(stack: RunningStack, scenario_id: str, rate: int, seconds: fl
         ended = time.monotonic()
         within = await _committed(connection, scenario_id) - before
         output, _ = await generator.communicate()
+        if generator.returncode != 0:
+            raise RuntimeError(f"the load generator ended with {generator.returncode}")
         outcome = msgspec.json.decode(output, type=Outcome)
         drained = await _drained(connection, scenario_id, before + outcome.accepted_lines)
         uses = observer.stop()

@@ -62,17 +62,28 @@ class _Connections:
 
     async def call(self, head: bytes, body: bytes) -> tuple[int, bytes]:
         async with self._slots, asyncio.timeout(_ANSWER_SECONDS):
-            reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self.host, self.port)
-            try:
-                writer.write(head)
-                writer.write(body)
-                answer_head = await reader.readuntil(b"\r\n\r\n")
-                answer = await reader.readexactly(_content_length(answer_head))
-            except BaseException:
-                writer.close()
-                raise
-            self._idle.append((reader, writer))
-            return int(answer_head[9:12]), answer
+            while self._idle:
+                try:
+                    return await self._call_on(*self._idle.pop(), head, body)
+                except (asyncio.IncompleteReadError, ConnectionError) as error:
+                    if getattr(error, "partial", b""):
+                        raise
+                    # the server closed it while it was idle, before this request: any HTTP client takes another one
+            return await self._call_on(*await asyncio.open_connection(self.host, self.port), head, body)
+
+    async def _call_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes, body: bytes
+    ) -> tuple[int, bytes]:
+        try:
+            writer.write(head)
+            writer.write(body)
+            answer_head = await reader.readuntil(b"\r\n\r\n")
+            answer = await reader.readexactly(_content_length(answer_head))
+        except BaseException:
+            writer.close()
+            raise
+        self._idle.append((reader, writer))
+        return int(answer_head[9:12]), answer
 
 
 def _content_length(head: bytes) -> int:

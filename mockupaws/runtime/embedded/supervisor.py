@@ -88,7 +88,7 @@ Stage = Callable[[], Sequence[ProcessPlan] | Awaitable[None]]
 class ProcessState(TypedDict):
     name: str
     pid: int | None
-    create_time: float | None
+    start_time: float | None
     """With the pid, what tells this process from a later one with the same pid."""
     state: State
     started_at_us: int | None
@@ -106,7 +106,7 @@ class SupervisedProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self._state = ProcessState(
-            name=plan.name, pid=None, create_time=None, state="stopped", started_at_us=None, restarts=0
+            name=plan.name, pid=None, start_time=None, state="stopped", started_at_us=None, restarts=0
         )
 
     @property
@@ -123,11 +123,11 @@ class SupervisedProcess:
             if self._stopping.is_set():
                 break
             pause = FIRST_PAUSE_SECONDS if loop.time() - began > STABLE_SECONDS else pause
-            self._change(state="restarting", pid=None, create_time=None, restarts=self._state["restarts"] + 1)
+            self._change(state="restarting", pid=None, start_time=None, restarts=self._state["restarts"] + 1)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-        self._change(state="stopped", pid=None, create_time=None)
+        self._change(state="stopped", pid=None, start_time=None)
 
     async def stop(self) -> None:
         """Returns once the process is gone."""
@@ -158,7 +158,7 @@ class SupervisedProcess:
                 **arguments_of(self.plan.identity, _die_with(os.getpid(), self.plan.stop_signal)),
             )
         pid = self._process.pid
-        self._change(state="starting", pid=pid, create_time=_create_time(pid), started_at_us=self._clock.now_us())
+        self._change(state="starting", pid=pid, start_time=start_time_of(pid), started_at_us=self._clock.now_us())
         watch = asyncio.create_task(self._watch())
         code = await self._process.wait()
         watch.cancel()
@@ -265,7 +265,7 @@ class Supervisor:
 
     def _write_state(self) -> None:
         state = {
-            "supervisor": {"pid": os.getpid(), "create_time": _create_time(os.getpid())},
+            "supervisor": {"pid": os.getpid(), "start_time": start_time_of(os.getpid())},
             "phase": self._phase,
             "processes": [process.state for process in self._processes],
         }
@@ -285,7 +285,7 @@ def read_state(state_file: Path) -> SupervisorState | None:
     except FileNotFoundError:
         return None
     supervisor = state["supervisor"]
-    return state if _find(int(supervisor["pid"]), supervisor["create_time"]) else None
+    return state if _find(int(supervisor["pid"]), supervisor["start_time"]) else None
 
 
 def end_leftovers(state_file: Path) -> None:
@@ -297,7 +297,7 @@ def end_leftovers(state_file: Path) -> None:
     left = [
         process
         for known in state["processes"]
-        if known["pid"] and known["create_time"] and (process := _find(known["pid"], known["create_time"]))
+        if known["pid"] and known["start_time"] and (process := _find(known["pid"], known["start_time"]))
     ]
     for process in left:
         log.warning("leftover_ended", pid=process.pid)
@@ -311,19 +311,26 @@ def end_leftovers(state_file: Path) -> None:
     state_file.unlink(missing_ok=True)
 
 
-def _find(pid: int, create_time: float) -> psutil.Process | None:
+def _find(pid: int, start_time: float) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
-        same = process.create_time() == create_time and process.status() != psutil.STATUS_ZOMBIE
+        same = start_time_of(pid) == start_time and process.status() != psutil.STATUS_ZOMBIE
         return process if same else None
     except psutil.NoSuchProcess:
         return None
 
 
-def _create_time(pid: int) -> float | None:
+def start_time_of(pid: int) -> float | None:
+    """With the pid, what tells a process from a later one; None where there is none.
+
+    On Linux the kernel's ticks since boot: psutil's epoch seconds move when the machine's clock is set.
+    """
     try:
-        return psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:
+        if sys.platform != "linux":
+            return psutil.Process(pid).create_time()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return float(fields[19])
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return None
 
 

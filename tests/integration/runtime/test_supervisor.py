@@ -23,6 +23,7 @@ from mockupaws.runtime.embedded.supervisor import (
     Supervisor,
     end_leftovers,
     read_state,
+    start_time_of,
 )
 
 SLEEPER = "import pathlib, signal, sys; pathlib.Path(sys.argv[1]).touch(); signal.pause()"
@@ -182,8 +183,8 @@ asyncio.run(make_supervisor(folder).run([lambda: [plan(folder, "worker")]]))
 def test_leftovers_are_ended_but_not_a_stranger_with_the_same_pid(tmp_path: Path) -> None:
     left, stranger = subprocess.Popen(["sleep", "60"]), subprocess.Popen(["sleep", "60"])
     state_file = tmp_path / "state.json"
-    known = {"pid": left.pid, "create_time": psutil.Process(left.pid).create_time()}
-    other = {"pid": stranger.pid, "create_time": psutil.Process(stranger.pid).create_time() - 1}
+    known = {"pid": left.pid, "start_time": start_time_of(left.pid)}
+    other = {"pid": stranger.pid, "start_time": (start_time_of(stranger.pid) or 0) - 1}
     state_file.write_text(json.dumps({"supervisor": other, "phase": "up", "processes": [known, other]}))
     try:
         end_leftovers(state_file)
