@@ -160,7 +160,8 @@ class LoadGenerator:
 def main() -> None:
     plan = msgspec.json.decode(sys.argv[1], type=Plan)
     outcome = uvloop.run(LoadGenerator(plan).run())
-    sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
+    with open(sys.stdout.fileno(), "wb", closefd=False) as output:  # whole even where Python runs unbuffered
+        output.write(msgspec.json.encode(outcome) + b"\n")
 
 
 if __name__ == "__main__":
