@@ -15,9 +15,10 @@ from mockupaws.cli.client_settings import parse_environment_file
 from mockupaws.cost_model.architecture import Architecture, architecture_document
 from mockupaws.runtime import api_keys
 from mockupaws.runtime.clock import SystemClock
-from mockupaws.runtime.embedded.installation import DATABASE, Installation, write_atomically
+from mockupaws.runtime.embedded.installation import DATABASE, Installation
 from mockupaws.runtime.kafka import create_topics
 from mockupaws.runtime.migrations import create_database, create_roles, migrate
+from mockupaws.runtime.replace_file import replace_file
 from mockupaws.runtime.settings import PREFIX
 from mockupaws.schemas.identifiers import new_request_id
 
@@ -60,7 +61,7 @@ async def _prepare_demo(installation: Installation) -> None:
         "PASSWORD": installation.secrets["demo_password"],
     }
     text = "".join(f"{PREFIX}{name}={value}\n" for name, value in values.items())
-    write_atomically(installation.demo_file, text, mode=0o600)
+    replace_file(installation.demo_file, text.encode(), mode=0o600)
 
 
 async def _is_known(connection: asyncpg.Connection, installation: Installation) -> bool:

@@ -6,14 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-import jwt
-
 from mockupaws.ingest_gateway.directory import KeyRecord
 from mockupaws.ingest_gateway.errors import RefusedError
 from mockupaws.runtime import api_keys
+from mockupaws.runtime.access_tokens import read_token
 
-ISSUER = AUDIENCE = "mockupaws"
-ALGORITHM = "HS256"
 SCOPE = "ingest"
 
 
@@ -58,22 +55,8 @@ class Authenticator:
         return Principal(UUID(bytes=record.tenant_id), tuple(record.scopes))
 
     def _of_token(self, token: str, now_us: int) -> Principal | None:
-        if not self._jwt_secret or token.count(".") != 2:
-            return None
-        try:
-            claims = jwt.decode(
-                token,
-                self._jwt_secret,
-                algorithms=[ALGORITHM],
-                audience=AUDIENCE,
-                issuer=ISSUER,
-                options={"require": ["exp", "sub"], "verify_exp": False},
-            )
-            if claims["exp"] * 1_000_000 <= now_us:
-                return None
-            return Principal(UUID(claims["tenant_id"]), tuple(claims["scopes"]))
-        except (jwt.PyJWTError, KeyError, TypeError, ValueError, AttributeError):
-            return None
+        claims = read_token(self._jwt_secret, token, now_us)
+        return Principal(claims.tenant_id, claims.scopes) if claims else None
 
 
 def _credential(headers: Mapping[str, str]) -> str:

@@ -31,6 +31,7 @@ from mockupaws.ingest_gateway.publish import Publisher
 from mockupaws.ingest_gateway.refresh_directory import RefreshedDirectory
 from mockupaws.ingest_gateway.timestamps import TimestampRange
 from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.errors import place_of
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import (
     INGEST_ACK_SECONDS,
@@ -96,7 +97,7 @@ async def ingest(request: Request) -> Response:
         response = refuse(ERRORS["malformed_body"], "the client went away", str(request_id))
     except Exception as error:
         # The class alone: a message or traceback may quote the payload.
-        _log.error("ingest_failed", error=type(error).__name__, where=_where(error), request_id=str(request_id))
+        _log.error("ingest_failed", error=type(error).__name__, where=place_of(error), request_id=str(request_id))
         response = refuse(ERRORS["internal"], "an error of ours; send again, or report the request id", str(request_id))
     INGEST_REQUESTS.labels(str(response.status_code)).inc()
     return response
@@ -217,10 +218,3 @@ async def _dry_run(ingest_request: IngestRequest, decoded: Decoded) -> Response:
 def _dry_run_thread() -> ThreadPoolExecutor:
     # One thread: the analyser isn't to be shared, and ingest must not wait while it loads its patterns.
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="dry-run")
-
-
-def _where(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from uuid import UUID
 from mockupaws.ingest_gateway.directory import Directory, KeyRecord, ScenarioRecord
 from mockupaws.ingest_gateway.errors import RefusedError
 from mockupaws.runtime.postgres import is_retriable, load_queries
+from mockupaws.runtime.replace_file import replace_file
 from mockupaws.runtime.telemetry import DIRECTORY_AGE_SECONDS, get_logger
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class RefreshedDirectory:
         self._refreshed_at = asyncio.get_running_loop().time()
         if differs:
             try:
-                await asyncio.to_thread(write_snapshot, self._path, self.directory.to_snapshot())
+                await asyncio.to_thread(replace_file, self._path, self.directory.to_snapshot(), 0o600)
             except OSError as error:  # only a start without a database needs the file
                 _log.error("directory_snapshot_not_written", error=type(error).__name__)
 
@@ -128,16 +128,6 @@ class RefreshedDirectory:
         self._misses.move_to_end(name)
         if len(self._misses) > MAX_MISSES:
             self._misses.popitem(last=False)
-
-
-def write_snapshot(path: Path, snapshot: bytes) -> None:
-    """Replaces the file as a whole; only its owner may read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(snapshot)
-    draft.replace(path)
 
 
 def _key_record(prefix: str, row: Any) -> KeyRecord:

@@ -4,17 +4,17 @@ what a record holds, and answers each record with something: nothing is dropped.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import msgspec
 
+from mockupaws import __version__
+from mockupaws.runtime.errors import place_of
 from mockupaws.schemas.analysed import AnalysedRequest, encode_analysed
 from mockupaws.schemas.dead_letters import DeadLetter, Reason, Step, encode_dead_letter
 from mockupaws.schemas.requests import SCHEMA_VERSION, IngestRequest, decode_bundle, encode_request
 from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS, Topic
 from mockupaws.stream_processors.analyse_entries import Analyser
 
-_SOFTWARE_VERSION = version("mockupaws")
 _RECORD_OVERHEAD_BYTES = 64 * 1024
 """Room for headers and batch framing below the broker's limit."""
 LARGEST_ANALYSED_BYTES = ANALYSED.max_message_bytes - _RECORD_OVERHEAD_BYTES
@@ -132,7 +132,7 @@ def _letter(record: SourceRecord, reason: Reason, step: Step, detail: str, origi
         partition=record.partition,
         offset=record.offset,
         occurred_at_us=now_us,
-        software_version=_SOFTWARE_VERSION,
+        software_version=__version__,
         original=original,
     )
 
@@ -143,8 +143,5 @@ def _answer_of(letter: DeadLetter) -> Answer:
 
 def _describe(error: BaseException) -> str:
     """Class of the error and where it was raised; its text might quote a payload."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = "" if place is None else f" at {place.tb_frame.f_globals.get('__name__', '?')}:{place.tb_lineno}"
-    return type(error).__name__ + where
+    place = place_of(error)
+    return f"{type(error).__name__} at {place}" if place else type(error).__name__

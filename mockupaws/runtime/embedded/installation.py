@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import secrets
 import socket
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from mockupaws.runtime.errors import PermanentError
+from mockupaws.runtime.replace_file import replace_file
 from mockupaws.runtime.settings import Settings
 
 PORT_NAMES = (
@@ -65,9 +65,9 @@ class Installation:
         known_secrets: dict[str, str] = _read_json(home / "secrets.json")
         words = known_secrets | {name: secrets.token_urlsafe(32) for name in SECRET_NAMES if name not in known_secrets}
         if ports != known_ports:
-            write_atomically(home / "run" / "ports.json", json.dumps(ports, indent=1))
+            replace_file(home / "run" / "ports.json", json.dumps(ports, indent=1).encode())
         if words != known_secrets:
-            write_atomically(home / "secrets.json", json.dumps(words, indent=1), mode=0o600)
+            replace_file(home / "secrets.json", json.dumps(words, indent=1).encode(), mode=0o600)
         return cls(home, ports, words, _fill_in(settings, home, ports, words))
 
     @property
@@ -90,7 +90,7 @@ class Installation:
         return self.home / "logs" / f"{process}.log"
 
     def postgres_url(self, role: str, password: str, database: str = DATABASE) -> str:
-        return f"postgresql://{role}:{password}@{LOOPBACK}:{self.ports['postgres']}/{database}"
+        return _postgres_url(self.ports, role, password, database)
 
     def check_public_ports(self) -> None:
         """Raises PortTakenError naming the setting to change."""
@@ -104,20 +104,13 @@ class Installation:
                 )
 
 
-def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
-    """A reader, or the next start after a crash, sees the old text or the new one, never a part."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def _postgres_url(ports: dict[str, int], role: str, password: str, database: str) -> str:
+    return f"postgresql://{role}:{password}@{LOOPBACK}:{ports['postgres']}/{database}"
 
 
 def _fill_in(settings: Settings, home: Path, ports: dict[str, int], words: dict[str, str]) -> Settings:
     def url(role: str) -> str:
-        return f"postgresql://{role}:{words[role]}@{LOOPBACK}:{ports['postgres']}/{DATABASE}"
+        return _postgres_url(ports, role, words[role], DATABASE)
 
     return dataclasses.replace(
         settings,

@@ -30,9 +30,9 @@ from typing import IO, Any, Literal, TypedDict
 import psutil
 
 from mockupaws.runtime.clock import Clock
-from mockupaws.runtime.embedded.installation import write_atomically
 from mockupaws.runtime.embedded.run_as import Identity, arguments_of
 from mockupaws.runtime.errors import PermanentError
+from mockupaws.runtime.replace_file import replace_file
 from mockupaws.runtime.telemetry import get_logger
 
 State = Literal["starting", "ready", "not ready", "restarting", "stopping", "stopped"]
@@ -269,7 +269,7 @@ class Supervisor:
             "phase": self._phase,
             "processes": [process.state for process in self._processes],
         }
-        write_atomically(self._state_file, json.dumps(state, indent=1))
+        replace_file(self._state_file, json.dumps(state, indent=1).encode())
 
 
 class SupervisorState(TypedDict):

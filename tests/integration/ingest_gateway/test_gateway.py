@@ -196,7 +196,8 @@ async def test_credentials(settings: Settings, demo: Any, client: httpx.AsyncCli
     def token(**changes: Any) -> dict[str, str]:
         claims = {
             "iss": "mockupaws", "aud": "mockupaws", "sub": str(demo.user_id), "tenant_id": str(demo.tenant_id),
-            "role": "owner", "scopes": ["ingest"], "exp": time.monotonic_ns(), **changes,
+            "role": "owner", "scopes": ["ingest"], "jti": str(uuid.uuid4()), "iat": 1, "exp": time.monotonic_ns(),
+            **changes,
         }  # fmt: skip
         return {"Authorization": "Bearer " + jwt.encode(claims, settings.jwt_secret, "HS256")}
 

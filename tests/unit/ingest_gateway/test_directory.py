@@ -1,11 +1,6 @@
 from __future__ import annotations
 
-import os
-import stat
-from pathlib import Path
-
 from mockupaws.ingest_gateway.directory import Directory, KeyRecord, ScenarioRecord
-from mockupaws.ingest_gateway.refresh_directory import write_snapshot
 
 KEY = KeyRecord("abc", b"t" * 16, b"h" * 32, ["ingest"], None, False)
 SCENARIO = ScenarioRecord(b"s" * 16, b"t" * 16, False)
@@ -28,16 +23,3 @@ def test_snapshot_round_trip() -> None:
     assert again.load_snapshot(directory.to_snapshot())
     assert again.to_snapshot() == directory.to_snapshot()
     assert not Directory().load_snapshot(b"other")
-
-
-def test_only_the_owner_reads_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "home" / "snapshot"
-    previous = os.umask(0)
-    try:
-        write_snapshot(path, b"one")
-        write_snapshot(path, b"two")
-    finally:
-        os.umask(previous)
-    assert path.read_bytes() == b"two"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert list(path.parent.iterdir()) == [path]
