@@ -9,6 +9,7 @@ from granian.constants import Interfaces, Loops
 from granian.http import HTTP1Settings
 
 from mockupaws.ingest_gateway.app import create_app
+from mockupaws.runtime.failpoints import enable_failpoints
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import configure_logging
 
@@ -22,6 +23,7 @@ def make_app() -> object:
     """Called in each worker process."""
     settings = Settings.from_environ(os.environ)
     configure_logging("gateway", settings.log_level)
+    enable_failpoints(settings.failpoints)
     return create_app(settings)
 
 

@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from mockupaws.ingest_gateway.admit import ByteBudget
 from mockupaws.ingest_gateway.bundles import Bundle, BundleLimits
 from mockupaws.ingest_gateway.errors import RefusedError
+from mockupaws.runtime.failpoints import hit
 from mockupaws.runtime.kafka import KafkaUnreachableError, abandon_producer, start_producer, topic_name
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import PUBLISH_FAILURES, PUBLISH_PENDING_BYTES, PUBLISHED_BUNDLES, get_logger
@@ -133,7 +134,9 @@ class Publisher:
         try:
             if producer is None:
                 raise KafkaUnreachableError("this process is stopping")
+            hit("gateway.before_produce")
             await producer.send_and_wait(self._topic, bundle.value(), partition=bundle.partition, headers=HEADERS)
+            hit("gateway.after_acknowledged")
             PUBLISHED_BUNDLES.inc()
             gathered.acknowledged.set_result(None)
         except (KafkaError, KafkaUnreachableError) as error:

@@ -124,6 +124,8 @@ class Settings:
 
     health_port: int = 0
     """Port of this process's /health and /metrics where it serves no other HTTP; 0: none."""
+    failpoints: str = ""
+    """Fault tests only: folder in which points of this process are armed to fail; empty: off."""
     log_level: str = "info"
     """Least level of what is logged: debug, info, warning, error."""
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from mockupaws.runtime.errors import PipelineError
+from mockupaws.runtime.failpoints import enable_failpoints
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import configure_logging, get_logger
 
@@ -22,6 +23,7 @@ def serve_sink(process: str, run: Callable[[Settings, asyncio.Event], Awaitable[
     try:
         settings = Settings.from_environ(os.environ)
         configure_logging(process, settings.log_level)
+        enable_failpoints(settings.failpoints)
         uvloop.run(_run_until_signal(settings, run))
     except PipelineError as error:
         log.error("stopped", error=type(error).__name__, message=str(error))

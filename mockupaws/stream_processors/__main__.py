@@ -9,6 +9,7 @@ import os
 import uvloop
 
 from mockupaws.runtime.clock import SystemClock
+from mockupaws.runtime.failpoints import enable_failpoints
 from mockupaws.runtime.health import HealthServer
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import configure_logging
@@ -19,6 +20,7 @@ from mockupaws.stream_processors.worker import Processor, Worker
 def main() -> None:
     settings = Settings.from_environ(os.environ)
     configure_logging("processor", settings.log_level)
+    enable_failpoints(settings.failpoints)
     settings.home.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder in it, but not the way there
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from mockupaws.runtime import telemetry
 from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.failpoints import hit
 from mockupaws.runtime.kafka import topic_name
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.analysed import SCHEMA_VERSION as ANALYSED_VERSION
@@ -103,6 +104,7 @@ class AnalyseRequests:
         )
         answers = answer_record(self._analyser, record, self._clock.now_us())
         telemetry.ANALYSE_SECONDS.observe(perf_counter() - started)
+        hit("processor.before_send")
         pending = self._order.open(record.partition, _Read(message, monotonic()), len(answers))
         telemetry.PROCESSOR_IN_FLIGHT.inc()
         source = (SOURCE_HEADER, f"{record.partition}:{record.offset}".encode())
@@ -110,6 +112,7 @@ class AnalyseRequests:
             headers = [(SCHEMA_VERSION_HEADER, _VERSIONS[answer.topic.name]), source]
             future = await self._send(self._topics[answer.topic.name], answer.value, record.partition, headers)
             asyncio.ensure_future(future).add_done_callback(partial(self._on_durable, pending, answer))
+        hit("processor.after_send")
 
     def _on_durable(self, pending: PendingRecord[_Read], answer: Answer, sent: asyncio.Future[Any]) -> None:
         if sent.cancelled() or sent.exception() is not None:
@@ -121,5 +124,6 @@ class AnalyseRequests:
             telemetry.DEAD_LETTERS.labels(answer.reason).inc()
         for read in self._order.answered(pending):
             self._acknowledge(read.message)
+            hit("processor.after_acknowledged")
             telemetry.PROCESSOR_IN_FLIGHT.dec()
             self._in_flight.release()

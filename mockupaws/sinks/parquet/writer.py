@@ -21,6 +21,7 @@ import msgspec
 
 from mockupaws.archive.object_store import ObjectStore
 from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.failpoints import hit
 from mockupaws.runtime.postgres import load_queries
 from mockupaws.runtime.telemetry import (
     SINK_ENTRIES,
@@ -90,8 +91,11 @@ class ParquetSink:
             for request in item.requests
         ]
         new = await self._choose_new(requests)
+        hit("parquet_sink.before_put")
         objects = await asyncio.to_thread(self._put_objects, list(new.values()))
+        hit("parquet_sink.after_put")
         await self._commit(new, objects, ranges)
+        hit("parquet_sink.after_commit")
         self._count(requests, new, time.monotonic() - started)
 
     async def _choose_new(self, requests: Sequence[LocatedRequest]) -> dict[UUID, LocatedRequest]:
@@ -139,6 +143,7 @@ class ParquetSink:
                     archived.first_received_at,
                     archived.last_received_at,
                 )
+            hit("parquet_sink.before_commit")
 
     def _count(self, requests: Sequence[LocatedRequest], new: dict[UUID, LocatedRequest], seconds: float) -> None:
         SINK_TRANSACTION_SECONDS.labels(self.name).observe(seconds)

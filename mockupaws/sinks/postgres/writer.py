@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.failpoints import hit
 from mockupaws.runtime.postgres import load_queries
 from mockupaws.runtime.telemetry import (
     DEAD_LETTERS,
@@ -80,6 +81,7 @@ class PostgresSink:
         stored_letters = [letter for item in items for letter in item.stored_letters]
         letters = [letter for item in items for letter in item.new_letters]
         requests = await self._take_storable(requests, letters)
+        hit("postgres_sink.before_transaction")
         try:
             stored = await self._write_transaction(requests, stored_letters, letters, ranges)
         except asyncpg.PostgresError as error:
@@ -119,6 +121,7 @@ class PostgresSink:
     ) -> list[PackedRequest]:
         async with self._pool.acquire() as connection, connection.transaction():
             await move_offsets(connection, self.name, ranges)
+            hit("postgres_sink.after_offsets")
             new, reused = await self._apply_requests(connection, requests)
             await self._letters.publish(
                 letters
@@ -135,6 +138,8 @@ class PostgresSink:
             if receipts:
                 columns = columns_of(sum_receipts(receipts), len(ReceiptCounts._fields))
                 await connection.execute(_QUERIES["add_receipts"], *columns)
+            hit("postgres_sink.before_commit")
+        hit("postgres_sink.after_commit")
         return new
 
     async def _apply_requests(
