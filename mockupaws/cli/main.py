@@ -19,6 +19,7 @@ COMMANDS = {
     "replay": "Publishes a range of accepted requests again.",
     "estimate": "Prints the bill of log files; needs no server.",
     "analyse": "Prints what each line of a file holds; needs no server.",
+    "canary": "Sends marked lines through the live system: loss, duplication, freshness.",
     "doctor": "Checks what can be wrong, and says what to do.",
 }
 """Name → what it is for. The function stands in the module of the same name."""

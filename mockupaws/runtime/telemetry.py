@@ -117,6 +117,17 @@ SINK_LAG_MESSAGES = Gauge("mockupaws_sink_lag_messages", "Records between commit
 SINK_LAG_SECONDS = Gauge("mockupaws_sink_lag_seconds", "Age of the oldest uncommitted record, by sink.", ["sink"])
 DEAD_LETTERS = Counter("mockupaws_dead_letters_total", "Requests or records dead-lettered, by reason.", ["reason"])
 
+# Canary
+
+CANARY_LINES = Counter(
+    "mockupaws_canary_lines_total", "Lines of probes, by what became of them (sent, stored, lost, …).", ["outcome"]
+)
+CANARY_FAILURES = Counter("mockupaws_canary_failures_total", "Calls of the canary that failed, by step.", ["step"])
+CANARY_ACK_SECONDS = Histogram("mockupaws_canary_ack_seconds", "From a probe's request to its 202.", buckets=_SECONDS)
+CANARY_FRESHNESS_SECONDS = Histogram(
+    "mockupaws_canary_freshness_seconds", "From a probe's 202 until all its lines can be read.", buckets=_SECONDS
+)
+
 # API
 
 API_REQUESTS = Counter(

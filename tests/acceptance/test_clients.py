@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from queue import Empty, Queue
 
+import httpx
 import pytest
 
 from tests.acceptance.test_the_whole_way import ingest
@@ -62,3 +63,27 @@ def test_doctor_finds_nothing_wrong(stack: RunningStack) -> None:
     findings = json.loads(done.stdout)
     assert [finding for finding in findings if finding["verdict"] == "fail"] == []
     assert done.returncode == 0
+
+
+def test_the_canary_finds_its_lines_once_each_and_redacted(stack: RunningStack) -> None:
+    done = stack.command("canary", "--rounds", "3", "--every", "0.2", "--lines", "4", "--lost-after", "60")
+    assert done.returncode == 0, done.stderr
+    assert "12 lines sent, 12 stored, 0 lost, 0 duplicated, 0 unredacted" in done.stdout
+
+
+def test_the_canary_tells_what_comes_twice(stack: RunningStack, scenario_id: str) -> None:
+    """A second sender writes the same marked lines."""
+    with stack.start_command(
+        "canary", "--scenario", scenario_id, "--rounds", "40", "--every", "0.25", "--lost-after", "30"
+    ) as process:
+        copied: set[str] = set()
+        url = f"{stack.api_url}/api/v1/scenarios/{scenario_id}/logs"
+        while process.poll() is None and not copied:
+            for line in httpx.get(url, headers=stack.headers, timeout=10).json()["logs"]:
+                body = {"scenario_id": scenario_id, "logs": [{"message": line["message"], "source": "canary"}]}
+                assert ingest(stack, body).status_code == 202
+                copied.add(line["id"])
+        output, _ = process.communicate(timeout=60)
+    assert copied
+    assert process.returncode == 1
+    assert "duplicated" in output
