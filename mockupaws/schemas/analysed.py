@@ -7,12 +7,39 @@ sinks read whole columns, which costs a fifth of reading objects.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
 import msgspec
 
 SCHEMA_VERSION = 1
 
 SOURCE_HEADER = "source"
-"""Header of each analysed record and dead letter: b"<partition>:<offset>" of the record of `ingest.requests`."""
+"""Header of each analysed record and dead letter of the processor: b"<partition>:<offset>" of the record of
+`ingest.requests` it answers."""
+
+SOURCE_TOPIC_ID_HEADER = "source_topic_id"
+"""Header beside it: the 16 bytes of Kafka's id of that `ingest.requests`, since one made anew counts from 0 again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A record of `ingest.requests`."""
+
+    topic_id: UUID
+    partition: int
+    offset: int
+
+
+def source_of(headers: Sequence[tuple[str, bytes]]) -> Source | None:
+    """What the headers of an answer name; None where they name nothing, or were written before topic ids were told."""
+    named = dict(headers)
+    partition, _, offset = named.get(SOURCE_HEADER, b"").partition(b":")
+    topic_id = named.get(SOURCE_TOPIC_ID_HEADER, b"")
+    if not (partition.isdigit() and offset.isdigit() and len(topic_id) == 16):
+        return None
+    return Source(UUID(bytes=topic_id), int(partition), int(offset))
 
 
 class Delta(msgspec.Struct, array_like=True, frozen=True):

@@ -46,4 +46,7 @@ DEAD_LETTERS = Topic(
     readers=("sinks.dead_letters",),
 )
 
+PROCESSOR_GROUP = "stream_processors"
+"""Consumer group of the processors, after the topics' prefix: its commits say up to where requests are answered."""
+
 TOPICS: tuple[Topic, ...] = (REQUESTS, ANALYSED, DEAD_LETTERS)

@@ -10,16 +10,19 @@ import os
 import threading
 from collections.abc import Mapping
 from typing import Any, cast
+from uuid import UUID
 
 import faust
 from faust.transport.drivers import aiokafka as driver
 
 from mockupaws.runtime import telemetry
 from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.errors import RetriableError
 from mockupaws.runtime.health import HealthReport
-from mockupaws.runtime.kafka import BATCH_BYTES, topic_name
+from mockupaws.runtime.kafka import BATCH_BYTES, topic_ids, topic_name
 from mockupaws.runtime.settings import Settings
-from mockupaws.schemas.topics import REQUESTS, TOPICS
+from mockupaws.schemas.analysed import SOURCE_TOPIC_ID_HEADER
+from mockupaws.schemas.topics import PROCESSOR_GROUP, REQUESTS, TOPICS
 from mockupaws.stream_processors.analyse_entries import Analyser
 from mockupaws.stream_processors.analyse_requests import CRASHED, AnalyseRequests, crash
 
@@ -29,6 +32,7 @@ STUCK_SECONDS = 60.0
 """Age in this process of an unacknowledged record at which it restarts: a wedged idempotent producer (aiokafka #1017)
 only heals so."""
 _CHECK_SECONDS = 5.0
+_CHECK_TOPIC_SECONDS = 15.0
 _FETCH_BYTES = 4 * 1024 * 1024
 _BUFFERED_RECORDS = 64
 """Records read ahead: each may hold a megabyte."""
@@ -94,7 +98,9 @@ class Processor:
     """One processor: the app with its agent, and what is to be told of it."""
 
     def __init__(self, settings: Settings, analyser: Analyser, clock: Clock) -> None:
+        self._settings = settings
         self._clock = clock
+        self._topic_id: UUID | None = None
         self.app = _new_app(settings)
         self._step = AnalyseRequests(settings, analyser, clock, self._send, self._acknowledge)
         source = self.app.topic(
@@ -106,6 +112,7 @@ class Processor:
         )
         self.app.agent(source, name="analyse_requests", concurrency=1)(self._consume)
         self.app.timer(_CHECK_SECONDS)(self._check_progress)
+        self.app.timer(_CHECK_TOPIC_SECONDS)(self._check_topic)
 
     def report(self) -> HealthReport:
         """Ready once partitions are assigned. Called from the health server's thread; reads only."""
@@ -118,11 +125,17 @@ class Processor:
         return HealthReport(ready=True, lag_seconds=lag, detail={"partitions": str(len(assigned))})
 
     async def _consume(self, stream: Any) -> None:
+        try:
+            self._topic_id = (await topic_ids(self._settings))[topic_name(self._settings, REQUESTS)]
+        except Exception as error:
+            crash("topic_id_unknown", error)
         async for event in stream.noack().events():
             await self._step.handle(event.message)
 
     async def _send(self, topic: str, value: bytes, partition: int, headers: list[tuple[str, bytes]]) -> Any:
-        return await self.app.producer.send(topic, None, value, partition, None, headers)
+        assert self._topic_id is not None
+        source = [*headers, (SOURCE_TOPIC_ID_HEADER, self._topic_id.bytes)]
+        return await self.app.producer.send(topic, None, value, partition, None, source)
 
     def _acknowledge(self, message: Any) -> None:
         cast(OrderedAckConsumer, self.app.consumer).ack_in_order(message)
@@ -131,10 +144,19 @@ class Processor:
         if self._step.longest_wait_seconds() > STUCK_SECONDS:
             crash("producer_stuck")
 
+    async def _check_topic(self) -> None:
+        """Answers must not go on naming a topic that was deleted: one made anew counts its offsets from 0 again."""
+        try:
+            known = (await topic_ids(self._settings)).get(topic_name(self._settings, REQUESTS))
+        except RetriableError:
+            return  # the brokers are away
+        if self._topic_id is not None and known not in (None, self._topic_id):
+            crash("topic_made_anew")
+
 
 def _new_app(settings: Settings) -> App:
     return App(
-        settings.kafka_topic_prefix + "stream_processors",
+        settings.kafka_topic_prefix + PROCESSOR_GROUP,
         broker=[f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")],
         autodiscover=False,
         web_enabled=False,

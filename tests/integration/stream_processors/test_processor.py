@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from mockupaws.runtime.kafka import topic_name
+from mockupaws.runtime.kafka import topic_ids, topic_name
 from mockupaws.runtime.settings import Settings
-from mockupaws.schemas.analysed import decode_analysed
+from mockupaws.schemas.analysed import decode_analysed, source_of
 from mockupaws.schemas.dead_letters import decode_dead_letter
 from mockupaws.schemas.requests import Entry, IngestRequest
 from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS, REQUESTS
@@ -82,6 +82,8 @@ async def test_records_that_are_no_bundle_or_of_an_unknown_version_are_dead_lett
     ]
     assert {record.partition for record in records} == {1}
     assert sorted(sources_of(records)) == [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4)]
+    topic_id = (await topic_ids(settings))[topic_name(settings, REQUESTS)]
+    assert {source.topic_id for record in records if (source := source_of(record.headers))} == {topic_id}
 
 
 @pytest.mark.timeout(240)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockupaws.schemas.analysed import Source, source_of
 from mockupaws.schemas.dead_letters import DeadLetter, decode_dead_letter, encode_dead_letter
 from mockupaws.schemas.pii_types import PII_BIT, PII_TYPES, types_of_mask
 from mockupaws.schemas.requests import Entry, IngestRequest, decode_bundle, encode_request, join_bundle
@@ -77,3 +80,22 @@ def test_each_type_has_one_bit_and_a_rollup() -> None:
     assert types_of_mask(PII_BIT["EMAIL"] | PII_BIT["PERSON"]) == ("EMAIL", "PERSON")
     assert all(("pii", name) in UNIT_OF for name in PII_TYPES)
     assert len(UNIT_OF) == len(ROLLUP_METRICS)
+
+
+TOPIC_ID = uuid.UUID("019aafb0-1d80-7abc-8def-0123456789ab")
+
+
+def test_the_headers_of_an_answer_name_its_source() -> None:
+    headers = [("schema_version", b"1"), ("source", b"3:42"), ("source_topic_id", TOPIC_ID.bytes)]
+    assert source_of(headers) == Source(TOPIC_ID, 3, 42)
+
+
+@pytest.mark.parametrize("source", [b"", b"3", b"3:", b":4", b"-1:4", b"3:4:5", b"a:b", "３:４".encode()])
+def test_headers_that_name_no_source_are_not_guessed_at(source: bytes) -> None:
+    assert source_of([("source", source), ("source_topic_id", TOPIC_ID.bytes)]) is None
+
+
+@pytest.mark.parametrize("topic_id", [b"", b"x" * 15])
+def test_a_source_without_its_topics_id_is_none(topic_id: bytes) -> None:
+    assert source_of([("source", b"3:42"), ("source_topic_id", topic_id)]) is None
+    assert source_of([("source", b"3:42")]) is None
