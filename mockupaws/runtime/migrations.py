@@ -46,15 +46,20 @@ class Migration:
 
 
 def load_migrations(folder: Traversable | None = None) -> list[Migration]:
-    """All migrations in order. Raises MigrationError on a wrong or repeated number."""
+    """All migrations in order. Raises MigrationError on a wrong name or a repeated number.
+
+    Numbers may have gaps: each change keeps the number it was written under, whichever lands first.
+    """
     folder = folder or files("mockupaws.schemas.postgres") / "migrations"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    for expected, name in enumerate(names, start=1):
+    numbers: set[str] = set()
+    for name in names:
         match = _FILE_NAME.fullmatch(name)
-        if match is None or int(match[1]) != expected:
-            raise MigrationError(
-                f"migration {name}: call it {expected:04}_pre_<what>.sql or {expected:04}_post_<what>.sql"
-            )
+        if match is None:
+            raise MigrationError(f"migration {name}: call it NNNN_pre_<what>.sql or NNNN_post_<what>.sql")
+        if match[1] in numbers:
+            raise MigrationError(f"migration {name}: another one has the number {match[1]}")
+        numbers.add(match[1])
     return [Migration(name, (folder / name).read_text(encoding="utf-8")) for name in names]
 
 

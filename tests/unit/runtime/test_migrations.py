@@ -24,10 +24,19 @@ def test_a_database_ahead_of_this_release_is_accepted() -> None:
     assert choose_pending([FIRST], {FIRST.name: FIRST.checksum, SECOND.name: SECOND.checksum}) == []
 
 
-@pytest.mark.parametrize("name", ["0002_pre_gap.sql", "0001_during_a.sql", "1_pre_a.sql"])
-def test_wrong_names_and_gaps_are_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["0001_during_a.sql", "1_pre_a.sql", "0001_pre_a-b.sql"])
+def test_wrong_names_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("SELECT 1")
     with pytest.raises(MigrationError, match=name):
+        load_migrations(tmp_path)
+
+
+def test_a_number_is_used_once_and_may_be_left_out(tmp_path: Path) -> None:
+    for name in ("0001_pre_a.sql", "0003_pre_b.sql"):
+        (tmp_path / name).write_text("SELECT 1")
+    assert [migration.name for migration in load_migrations(tmp_path)] == ["0001_pre_a.sql", "0003_pre_b.sql"]
+    (tmp_path / "0003_post_c.sql").write_text("SELECT 1")
+    with pytest.raises(MigrationError, match=r"0003_pre_b.*number 0003"):
         load_migrations(tmp_path)
 
 
