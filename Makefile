@@ -6,11 +6,11 @@ PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; d
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
 UNIT := tests/unit tests/contract
 
-.PHONY: help up down status clean test test-unit check format bench lock ready ready-to-test
+.PHONY: help up down status clean test test-unit check format bench bench-analysis accuracy lock ready ready-to-test
 .DEFAULT_GOAL := help
 
 help: ## Shows this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ready ## Sets up, starts everything, sends a real sample, prints the bill and the addresses
 	@$(RUN) up
@@ -43,6 +43,12 @@ format: ready-to-test ## Formats the code and sorts imports
 
 bench: ready-to-test ## Measures the whole way: lines/s, latencies, CPU and memory by process
 	@$(VENV)/bin/python -m tests.benchmarks.end_to_end
+
+bench-analysis: ready-to-test ## Measures the analysis of a line alone: µs by kind of line
+	@$(VENV)/bin/python -m tests.benchmarks.bench_analysis
+
+accuracy: ready-to-test ## Precision, recall and F2 by type on the labelled lines; writes docs/accuracy.md
+	@$(VENV)/bin/python -m tests.accuracy.measure
 
 lock: ready-to-test ## Writes the lock files anew from pyproject.toml
 	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -1,0 +1,153 @@
+"""Precision, recall, F1 and F2 of the detectors on labelled lines: `make accuracy` writes `docs/accuracy.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mockupaws.schemas.pii_types import PII_TYPES
+from mockupaws.schemas.requests import Entry
+from mockupaws.stream_processors.analyse_entries import Analyser
+from tests.accuracy.corpus import FOLDER, Label, Line, read
+
+Detect = Callable[[Sequence[str]], list[list[Label]]]
+_OVERLAP = 0.5
+"""Least share of the union that must be common for two spans to count as one."""
+
+PROSE_TYPES = ("EMAIL", "PHONE", "CREDIT_CARD", "IBAN", "US_SSN", "IPV4", "IPV6")
+SETS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("development", "Own lines the rules are tuned on, and lines of the services", ("development.jsonl", "services.jsonl"), PII_TYPES),
+    ("heldout", "Own lines written before the rules, never tuned on", ("heldout.jsonl",), PII_TYPES),
+    ("prose-development", "presidio-research, templates of even number", ("presidio_research/development.jsonl",), PROSE_TYPES),
+    ("prose-heldout", "presidio-research, templates of odd number, never tuned on", ("presidio_research/heldout.jsonl",), PROSE_TYPES),
+)  # fmt: skip
+"""(name, what it is, files, types that are labelled in it)."""
+
+
+class Score(NamedTuple):
+    found: int
+    labelled: int
+    right: int
+    right_exactly: int
+
+    def precision(self, right: int) -> float:
+        return right / self.found if self.found else 1.0
+
+    def recall(self, right: int) -> float:
+        return right / self.labelled if self.labelled else 1.0
+
+    def f(self, right: int, beta: int) -> float:
+        weight = beta * beta
+        total = self.found + weight * self.labelled
+        return (1 + weight) * right / total if total else 1.0
+
+
+class Mistake(NamedTuple):
+    kind: str
+    pii_type: str
+    value: str
+    line: Line
+
+
+def ours(texts: Sequence[str]) -> list[list[Label]]:
+    """What `mockupaws analyse` finds in each text."""
+    entries = Analyser().analyse_entries([Entry(text) for text in texts])
+    return [[Label(found.start, found.end, found.type) for found in entry.findings] for entry in entries]
+
+
+def score(
+    lines: Sequence[Line], found: Sequence[Iterable[Label]], types: Sequence[str]
+) -> tuple[dict[str, Score], list[Mistake]]:
+    """Scores by type and, as `micro`, of all; each label is matched by at most one finding."""
+    counts: Counter[tuple[str, str]] = Counter()
+    mistakes: list[Mistake] = []
+    for line, findings in zip(lines, found, strict=True):
+        open_labels = [label for label in line.labels if label.pii_type in types]
+        for label in open_labels:
+            counts["labelled", label.pii_type] += 1
+        for finding in findings:
+            if finding.pii_type not in types:
+                continue
+            counts["found", finding.pii_type] += 1
+            match = next((label for label in open_labels if _is_same(label, finding)), None)
+            if match is None:
+                mistakes.append(Mistake("false", finding.pii_type, line.text[finding.start : finding.end], line))
+                continue
+            open_labels.remove(match)
+            counts["right", finding.pii_type] += 1
+            if match == finding:
+                counts["exact", finding.pii_type] += 1
+            else:
+                mistakes.append(Mistake("inexact", finding.pii_type, line.text[finding.start : finding.end], line))
+        mistakes += [
+            Mistake("missed", label.pii_type, line.text[label.start : label.end], line) for label in open_labels
+        ]
+    scores = {
+        name: Score(*(counts[kind, name] for kind in ("found", "labelled", "right", "exact")))
+        for name in types
+        if counts["labelled", name] or counts["found", name]
+    }
+    return scores | {"micro": Score(*map(sum, zip(*scores.values(), strict=True)))}, mistakes
+
+
+def _is_same(label: Label, finding: Label) -> bool:
+    common = min(label.end, finding.end) - max(label.start, finding.start)
+    union = max(label.end, finding.end) - min(label.start, finding.start)
+    return label.pii_type == finding.pii_type and common >= _OVERLAP * union
+
+
+def lines_of(files: Iterable[str]) -> list[Line]:
+    return [line for file in files for line in read(FOLDER / file)]
+
+
+def table(scores: dict[str, Score]) -> str:
+    rows = [
+        "| type | labelled | found | precision | recall | F1 | F2 | exact precision | exact recall | exact F2 |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, s in scores.items():
+        figures = (
+            s.precision(s.right), s.recall(s.right), s.f(s.right, 1), s.f(s.right, 2),
+            s.precision(s.right_exactly), s.recall(s.right_exactly), s.f(s.right_exactly, 2),
+        )  # fmt: skip
+        rows.append(
+            f"| {name} | {s.labelled} | {s.found} | " + " | ".join(f"{figure:.3f}" for figure in figures) + " |"
+        )
+    return "\n".join(rows)
+
+
+def report() -> str:
+    parts = [
+        "# Accuracy",
+        "Written by `make accuracy` from the labelled lines in `tests/accuracy/`. A finding is right where its type is the "
+        f"label's and they share at least {_OVERLAP:.0%} of their union; *exact* asks for the very same span. "
+        "F2 weighs recall above precision.",
+    ]
+    for name, title, files, types in SETS:
+        lines = lines_of(files)
+        scores, _ = score(lines, ours([line.text for line in lines]), types)
+        parts += [f"## {name}", f"{title}: {len(lines):,} lines.", table(scores)]
+    return "\n\n".join(parts) + "\n"
+
+
+def show_mistakes(name: str, limit: int) -> None:
+    _, _, files, types = next(entry for entry in SETS if entry[0] == name)
+    lines = lines_of(files)
+    scores, mistakes = score(lines, ours([line.text for line in lines]), types)
+    print(table(scores))
+    for mistake in mistakes[:limit]:
+        print(
+            f"{mistake.kind:8s} {mistake.pii_type:15s} {mistake.value!r:45s} {mistake.line.origin}: {mistake.line.text[:150]!r}"
+        )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        show_mistakes(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 40)
+    else:
+        page = report()
+        Path("docs/accuracy.md").write_text(page, "utf-8")
+        print(page)
