@@ -13,6 +13,9 @@ from uuid import UUID
 
 import msgspec
 
+from mockupaws.schemas.identifiers import part_id
+from mockupaws.schemas.requests import Identifier, ReceivedAt
+
 SCHEMA_VERSION = 1
 
 SOURCE_HEADER = "source"
@@ -76,16 +79,24 @@ class LineColumns(msgspec.Struct, array_like=True, frozen=True):
 
 
 class AnalysedRequest(msgspec.Struct, array_like=True, frozen=True):
-    """One request after analysis. Accepted = the lines here + those in its dead letter."""
+    """One request after analysis, or a redriven part of one. Accepted = the lines here + those in its dead letter."""
 
-    request_id: bytes
-    tenant_id: bytes
-    scenario_id: bytes
-    received_at_us: int
+    request_id: Identifier
+    tenant_id: Identifier
+    scenario_id: Identifier
+    received_at_us: ReceivedAt
     body_hash: bytes
     accepted: int
+    """Entries of the whole request."""
     lines: LineColumns
     deltas: list[Delta]
+    part: list[int] | None = None
+    """The entries that were redriven, named by their positions in the request. None: the request is whole."""
+
+    @property
+    def applied_key(self) -> UUID:
+        """Under which a sink remembers that it has applied this: a part must not count as the request it is of."""
+        return UUID(bytes=self.request_id) if self.part is None else part_id(self.request_id, self.part)
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -97,5 +108,15 @@ def encode_analysed(requests: list[AnalysedRequest]) -> bytes:
 
 
 def decode_analysed(value: bytes) -> list[AnalysedRequest]:
-    """Raises msgspec.DecodeError on anything but a list of analysed requests."""
-    return _decoder.decode(value)
+    """Raises msgspec.DecodeError on anything but a list of analysed requests with columns of one length."""
+    try:
+        requests = _decoder.decode(value)
+    except msgspec.DecodeError:
+        raise
+    except Exception as error:  # text that is no UTF-8, nesting without end
+        raise msgspec.DecodeError(type(error).__name__) from error
+    for request in requests:
+        lines = request.lines
+        if any(len(getattr(lines, column)) != len(lines.index) for column in LineColumns.__struct_fields__):
+            raise msgspec.ValidationError("columns differ in length")
+    return requests

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
+from msgspec import Meta
+
+from mockupaws.schemas.requests import Identifier, ReceivedAt
 
 SCHEMA_VERSION = 1
 
@@ -21,7 +24,7 @@ Reason = Literal[
 ]
 """Why an entry ended here. Closed: dashboards and metric labels rely on it.
 
-undecodable_record      the bytes are no bundle
+undecodable_record      the bytes are no bundle, or those of a request in it no request
 unknown_schema_version  a header names a version this release can't read
 analysis_failed         a step raised on the entry
 timestamp_out_of_range  `received_at` fits no partition
@@ -32,7 +35,11 @@ too_large               the analysed record would exceed the broker's limit
 
 REASONS: tuple[str, ...] = get_args(Reason)
 
-Step = Literal["decode", "analyse", "postgres_sink", "parquet_sink"]
+Step = Literal["decode", "analyse", "postgres_sink"]
+STEPS: tuple[str, ...] = get_args(Step)
+
+_Int32 = Annotated[int, Meta(ge=0, lt=2**31)]
+_Int64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class DeadLetter(msgspec.Struct, array_like=True, frozen=True):
@@ -43,27 +50,33 @@ class DeadLetter(msgspec.Struct, array_like=True, frozen=True):
     detail: str
     """Class of the error and where it was raised; never text of the payload."""
     topic: str
-    partition: int
-    offset: int
+    partition: _Int32
+    offset: _Int64
     """Where the record that failed was read."""
-    occurred_at_us: int
+    occurred_at_us: ReceivedAt
     software_version: str
     original: bytes
-    """The request as msgpack (schemas.requests), or the whole record where it can't be decoded."""
-    request_id: bytes | None = None
-    tenant_id: bytes | None = None
-    scenario_id: bytes | None = None
-    accepted: int = 0
+    """What failed, as bytes: a request or part of one (schemas.requests) of the processor, a list of one analysed
+    request (schemas.analysed) of a sink, or the whole record where it can't be decoded."""
+    request_id: Identifier | None = None
+    tenant_id: Identifier | None = None
+    scenario_id: Identifier | None = None
+    accepted: _Int32 = 0
     """Entries of the request; 0 where the record can't be decoded."""
-    entry_indexes: list[int] = []
+    entry_indexes: list[_Int32] = []
     """Which of them stand here."""
-    received_at_us: int | None = None
+    received_at_us: ReceivedAt | None = None
+    record_version: str | None = None
+    """The header `schema_version` of the record that failed; None where it had none."""
+    position: int | None = None
+    """Where in its bundle a request without a readable head stood."""
 
     @property
     def id(self) -> uuid.UUID:
         """The same for each repeat of the same failure, so a replay doesn't list it twice."""
         if self.request_id is None:
-            identity = f"{self.topic}:{self.partition}:{self.offset}".encode()
+            place = "" if self.position is None else f":{self.position}"
+            identity = f"{self.topic}:{self.partition}:{self.offset}{place}".encode()
         else:
             identity = self.request_id + str(self.entry_indexes).encode()
         return uuid.UUID(bytes=hashlib.blake2b(self.reason.encode() + identity, digest_size=16).digest())
@@ -79,4 +92,9 @@ def encode_dead_letter(letter: DeadLetter) -> bytes:
 
 def decode_dead_letter(value: bytes) -> DeadLetter:
     """Raises msgspec.DecodeError on anything but a dead letter."""
-    return _decoder.decode(value)
+    try:
+        return _decoder.decode(value)
+    except msgspec.DecodeError:
+        raise
+    except Exception as error:  # text that is no UTF-8
+        raise msgspec.DecodeError(type(error).__name__) from error

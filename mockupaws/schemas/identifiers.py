@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 import zlib
+from collections.abc import Sequence
 
 _VERSION_7 = 7 << 76
 _VARIANT = 2 << 62
@@ -28,6 +29,11 @@ def request_id_of_key(tenant_id: uuid.UUID, idempotency_key: str) -> uuid.UUID:
 def partition_of(request_id: bytes, partitions: int) -> int:
     """The partition of `ingest.requests` that all repeats of a request meet in."""
     return zlib.crc32(request_id) % partitions
+
+
+def part_id(request_id: bytes, entry_indexes: Sequence[int]) -> uuid.UUID:
+    """What sinks remember of a redriven part of a request: the same for each repeat of this part, and for no other."""
+    return uuid.uuid5(uuid.UUID(bytes=request_id), ",".join(map(str, entry_indexes)))
 
 
 def body_hash(scenario_id: bytes, body: bytes) -> bytes:

@@ -77,25 +77,31 @@ class Analyser:
 
     def analyse_request(self, request: IngestRequest) -> AnalysedRequest:
         """Raises what a step raises; `analyse_entry` then tells which entry it was."""
-        lines, _ = self._analyse(request.entries, list(range(len(request.entries))))
+        lines, _ = self._analyse(request.entries, request.indexes)
         return self.request_of(request, lines)
 
     def request_of(self, request: IngestRequest, lines: LineColumns) -> AnalysedRequest:
         """The analysed request that holds these lines of it."""
+        deltas = roll_up(request.received_at_us, lines)
+        if request.entry_indexes is not None:  # its request was counted with the other lines
+            deltas = [delta for delta in deltas if delta.metric_name != "requests"]
         return AnalysedRequest(
             request.request_id,
             request.tenant_id,
             request.scenario_id,
             request.received_at_us,
             request.body_hash,
-            len(request.entries),
+            request.accepted,
             lines,
-            roll_up(request.received_at_us, lines),
+            deltas,
+            request.entry_indexes,
         )
 
-    def analyse_lines(self, entries: Sequence[Entry], indexes: Sequence[int]) -> LineColumns:
-        """Columns of the entries at `indexes` (positions in `entries`)."""
-        return self._analyse([entries[index] for index in indexes], list(indexes))[0]
+    def analyse_lines(self, request: IngestRequest, positions: Sequence[int]) -> LineColumns:
+        """Columns of the entries at `positions` in `request.entries`."""
+        indexes = request.indexes
+        entries = [request.entries[position] for position in positions]
+        return self._analyse(entries, [indexes[position] for position in positions])[0]
 
     def analyse_entry(self, entry: Entry) -> AnalysedEntry:
         return self.analyse_entries([entry])[0]

@@ -11,7 +11,16 @@ from mockupaws import __version__
 from mockupaws.runtime.errors import place_of
 from mockupaws.schemas.analysed import AnalysedRequest, encode_analysed
 from mockupaws.schemas.dead_letters import DeadLetter, Reason, Step, encode_dead_letter
-from mockupaws.schemas.requests import SCHEMA_VERSION, IngestRequest, decode_bundle, encode_request
+from mockupaws.schemas.requests import (
+    SCHEMA_VERSION,
+    IngestRequest,
+    decode_bundle,
+    decode_request,
+    encode_request,
+    head_of_request,
+    join_bundle,
+    split_bundle,
+)
 from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS, Topic
 from mockupaws.stream_processors.analyse_entries import Analyser
 
@@ -49,13 +58,14 @@ class Answer:
 def answer_record(analyser: Analyser, record: SourceRecord, now_us: int) -> list[Answer]:
     """At least one answer. Each entry of the record stands in exactly one of them."""
     if record.schema_version != str(SCHEMA_VERSION).encode():
-        return [_whole_record(record, "unknown_schema_version", f"schema_version {record.schema_version!r}", now_us)]
+        detail = f"this release reads version {SCHEMA_VERSION}"
+        return [_answer_of(_letter(record, "unknown_schema_version", "decode", detail, record.value, now_us))]
+    letters: list[Answer] = []
     try:
         requests = decode_bundle(record.value)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return [_whole_record(record, "undecodable_record", _describe(error), now_us)]
+    except msgspec.DecodeError:
+        requests, letters = _decode_one_by_one(record, now_us)
     analysed: list[_Pair] = []
-    letters: list[Answer] = []
     for request in requests:
         try:
             analysed.append((request, analyser.analyse_request(request)))
@@ -69,23 +79,56 @@ def answer_record(analyser: Analyser, record: SourceRecord, now_us: int) -> list
     return _analysed_answers(record, analysed, now_us) + letters
 
 
+def _decode_one_by_one(record: SourceRecord, now_us: int) -> tuple[list[IngestRequest], list[Answer]]:
+    """The requests of a bundle that can be decoded, and a letter about each other; one letter where it is no bundle."""
+    try:
+        pieces = split_bundle(record.value)
+    except msgspec.DecodeError as error:
+        return [], [_answer_of(_letter(record, "undecodable_record", "decode", _name(error), record.value, now_us))]
+    requests: list[IngestRequest] = []
+    letters: list[Answer] = []
+    for position, piece in enumerate(pieces):
+        try:
+            requests.append(decode_request(piece))
+        except msgspec.DecodeError as error:
+            letters.append(_answer_of(_letter_about_piece(record, position, piece, _name(error), now_us)))
+    return requests, letters
+
+
+def _letter_about_piece(record: SourceRecord, position: int, piece: bytes, detail: str, now_us: int) -> DeadLetter:
+    """About a request that can't be decoded; it names the request where its head can be read."""
+    head = head_of_request(piece)
+    if head is None:
+        letter = _letter(record, "undecodable_record", "decode", detail, join_bundle([piece]), now_us)
+        return msgspec.structs.replace(letter, position=position)
+    return msgspec.structs.replace(
+        _letter(record, "undecodable_record", "decode", detail, piece, now_us),
+        request_id=head.request_id,
+        tenant_id=head.tenant_id,
+        scenario_id=head.scenario_id,
+        accepted=head.accepted,
+        entry_indexes=head.indexes,
+        received_at_us=head.received_at_us,
+    )
+
+
 def _analyse_one_by_one(analyser: Analyser, request: IngestRequest) -> tuple[AnalysedRequest | None, list[int], str]:
-    """The request without the entries that fail (None where all do), the indexes of those, and how the first failed."""
+    """The request without the entries that fail (None where all do), where those stand, and how the first failed."""
     good: list[int] = []
     failed: list[int] = []
     detail = ""
-    for index in range(len(request.entries)):
+    for position in range(len(request.entries)):
         try:
-            analyser.analyse_lines(request.entries, [index])
+            analyser.analyse_lines(request, [position])
         except Exception as error:
-            failed.append(index)
+            failed.append(position)
             detail = detail or _describe(error)
         else:
-            good.append(index)
+            good.append(position)
     if not good:
         return None, failed, detail
     try:
-        return analyser.request_of(request, analyser.analyse_lines(request.entries, good)), failed, detail
+        return analyser.request_of(request, analyser.analyse_lines(request, good)), failed, detail
     except Exception as error:  # entries that pass alone and fail together
         return None, list(range(len(request.entries))), _describe(error)
 
@@ -98,17 +141,25 @@ def _analysed_answers(record: SourceRecord, analysed: list[_Pair], now_us: int) 
     if len(analysed) > 1:
         return [answer for pair in analysed for answer in _analysed_answers(record, [pair], now_us)]
     request, result = analysed[0]
-    return [_part_of_request(record, request, result.lines.index, "too_large", f"{len(value)} bytes", now_us)]
-
-
-def _whole_record(record: SourceRecord, reason: Reason, detail: str, now_us: int) -> Answer:
-    return _answer_of(_letter(record, reason, "decode", detail, record.value, now_us))
+    position_of = {index: position for position, index in enumerate(request.indexes)}
+    positions = [position_of[index] for index in result.lines.index]
+    return [_part_of_request(record, request, positions, "too_large", f"{len(value)} bytes", now_us)]
 
 
 def _part_of_request(
-    record: SourceRecord, request: IngestRequest, indexes: list[int], reason: Reason, detail: str, now_us: int
+    record: SourceRecord, request: IngestRequest, positions: list[int], reason: Reason, detail: str, now_us: int
 ) -> Answer:
-    part = msgspec.structs.replace(request, entries=[request.entries[index] for index in indexes])
+    """A letter with the entries at `positions`: the whole request where these are all of it."""
+    all_indexes = request.indexes
+    indexes = [all_indexes[position] for position in positions]
+    part = request
+    if len(positions) < len(request.entries):
+        part = msgspec.structs.replace(
+            request,
+            entries=[request.entries[position] for position in positions],
+            entry_indexes=indexes,
+            whole_entries=request.accepted,
+        )
     letter = _letter(record, reason, "analyse", detail, encode_request(part), now_us)
     return _answer_of(
         msgspec.structs.replace(
@@ -116,7 +167,7 @@ def _part_of_request(
             request_id=request.request_id,
             tenant_id=request.tenant_id,
             scenario_id=request.scenario_id,
-            accepted=len(request.entries),
+            accepted=request.accepted,
             entry_indexes=indexes,
             received_at_us=request.received_at_us,
         )
@@ -134,6 +185,7 @@ def _letter(record: SourceRecord, reason: Reason, step: Step, detail: str, origi
         occurred_at_us=now_us,
         software_version=__version__,
         original=original,
+        record_version=None if record.schema_version is None else record.schema_version.decode("latin-1"),
     )
 
 
@@ -145,3 +197,8 @@ def _describe(error: BaseException) -> str:
     """Class of the error and where it was raised; its text might quote a payload."""
     place = place_of(error)
     return f"{type(error).__name__} at {place}" if place else type(error).__name__
+
+
+def _name(error: BaseException) -> str:
+    """Class of what made decoding fail."""
+    return type(error.__cause__ or error).__name__

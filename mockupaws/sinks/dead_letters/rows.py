@@ -7,7 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
+
+from mockupaws.schemas.analysed import decode_analysed
 from mockupaws.schemas.dead_letters import DeadLetter
+from mockupaws.schemas.identifiers import part_id
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,6 +35,9 @@ class DeadLetterRow(NamedTuple):
     original: bytes
     software_version: str
     occurred_at: datetime
+    record_version: str | None
+    applied_key: UUID | None
+    """What a sink has applied where the lines of this letter are stored by now; None where nothing would tell."""
 
 
 class ReceiptCounts(NamedTuple):
@@ -59,17 +66,38 @@ def row_of(letter: DeadLetter) -> DeadLetterRow:
         request_id=_uuid(letter.request_id),
         reason=letter.reason,
         step=letter.step,
-        detail=letter.detail.replace("\x00", "\u2400"),
-        topic=letter.topic,
+        detail=_text(letter.detail),
+        topic=_text(letter.topic),
         partition=letter.partition,
         offset=letter.offset,
         accepted=letter.accepted,
         entry_indexes=list(letter.entry_indexes),
         received_at=None if letter.received_at_us is None else time_of(letter.received_at_us),
         original=letter.original,
-        software_version=letter.software_version,
+        software_version=_text(letter.software_version),
         occurred_at=time_of(letter.occurred_at_us),
+        record_version=None if letter.record_version is None else _text(letter.record_version),
+        applied_key=_applied_key(letter),
     )
+
+
+def _text(value: str) -> str:
+    """What Postgres takes as text."""
+    return value.replace("\x00", "\u2400")
+
+
+def _applied_key(letter: DeadLetter) -> UUID | None:
+    if letter.request_id is None or letter.reason == "idempotency_key_reused":
+        return None
+    if letter.step == "postgres_sink":
+        try:
+            requests = decode_analysed(letter.original)
+        except msgspec.DecodeError:
+            return None
+        return requests[0].applied_key if len(requests) == 1 else None
+    if len(letter.entry_indexes) == letter.accepted:
+        return UUID(bytes=letter.request_id)
+    return part_id(letter.request_id, letter.entry_indexes)
 
 
 def receipts_of(letters: Sequence[DeadLetter]) -> list[ReceiptCounts]:
@@ -93,6 +121,22 @@ def receipts_of(letters: Sequence[DeadLetter]) -> list[ReceiptCounts]:
             )
         )
     return receipts
+
+
+def superseded_letters(living: Sequence[tuple[UUID, list[int]]], stored: set[int], excess: int) -> set[UUID]:
+    """Which letters of a request that counts `excess` lines too many say what no longer holds.
+
+    `living`: its letters and their entries, the oldest first; `stored`: its entries stored just now. A letter with one
+    of these is of an earlier try of the same entries. If lines are still counted twice, a letter came later than its
+    lines (they come by two topics): then the oldest whose lines fit into the excess.
+    """
+    gone = {letter_id for letter_id, indexes in living if not stored.isdisjoint(indexes)}
+    excess -= sum(len(indexes) for letter_id, indexes in living if letter_id in gone)
+    for letter_id, indexes in living:
+        if letter_id not in gone and len(indexes) <= excess:
+            gone.add(letter_id)
+            excess -= len(indexes)
+    return gone
 
 
 def _uuid(raw: bytes | None) -> UUID | None:

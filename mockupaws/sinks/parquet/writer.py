@@ -102,7 +102,7 @@ class ParquetSink:
         """The first of each request that was not applied before."""
         first: dict[UUID, LocatedRequest] = {}
         for located in requests:
-            first.setdefault(UUID(bytes=located.request.request_id), located)
+            first.setdefault(located.request.applied_key, located)
         if first:
             async with self._pool.acquire() as connection:
                 for row in await connection.fetch(_QUERIES["load_applied"], self.name, list(first)):
@@ -159,6 +159,6 @@ def _decode(record: SourceRecord, value: bytes) -> list[AnalysedRequest]:
         return []
     try:
         return decode_analysed(value)
-    except (msgspec.DecodeError, ValueError):
+    except msgspec.DecodeError:
         log.warning("record_undecodable", topic=record.topic, partition=record.partition, offset=record.offset)
         return []

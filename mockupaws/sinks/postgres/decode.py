@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import msgspec
-
 from mockupaws import __version__
 from mockupaws.schemas import analysed, dead_letters
 from mockupaws.schemas.analysed import AnalysedRequest
@@ -22,11 +20,13 @@ class PackedRequest:
 
     request: AnalysedRequest
     request_id: UUID
+    applied_key: UUID
     rows: bytes
     line_count: int
     topic: str
     partition: int
     offset: int
+    record_version: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,12 @@ def letter_about_request(packed: PackedRequest, reason: Reason, detail: str, now
         accepted=request.accepted,
         entry_indexes=request.lines.index,
         received_at_us=request.received_at_us,
+        record_version=packed.record_version,
     )
 
 
 def _decode(
-    record: SourceRecord, now_us: int, version: int, read: Callable[[SourceRecord, bytes], PostgresItem]
+    record: SourceRecord, now_us: int, version: int, read: Callable[[SourceRecord, bytes, int], PostgresItem]
 ) -> PostgresItem:
     value = record.value or b""
     reason: Reason = "undecodable_record"
@@ -81,11 +82,9 @@ def _decode(
         reason, detail = "unknown_schema_version", f"this release reads version {version}"
     else:
         try:
-            return read(record, value)
-        except (msgspec.DecodeError, ValueError, OverflowError) as error:
-            detail = type(error).__name__
-        except Exception as error:  # a record that breaks packing must not stop its neighbours
-            detail = f"{type(error).__name__} while packing"
+            return read(record, value, now_us)
+        except Exception as error:  # whatever it holds, it must not stop its neighbours
+            detail = type(error.__cause__ or error).__name__
     letter = DeadLetter(
         reason=reason,
         step="decode",
@@ -96,27 +95,47 @@ def _decode(
         occurred_at_us=now_us,
         software_version=__version__,
         original=value,
+        record_version=_version_of(record),
     )
     return PostgresItem(line_count=0, size_bytes=len(value), new_letters=[letter])
 
 
-def _pack_requests(record: SourceRecord, value: bytes) -> PostgresItem:
-    requests = [
-        PackedRequest(
+def _pack_requests(record: SourceRecord, value: bytes, now_us: int) -> PostgresItem:
+    """A request whose values fit no row becomes a letter; the others of its record are packed."""
+    requests: list[PackedRequest] = []
+    letters: list[DeadLetter] = []
+    for request in analysed.decode_analysed(value):
+        failed = ""
+        try:
+            rows = pack_rows(request)
+        except Exception as error:  # values beyond what a column's binary form can hold
+            rows, failed = b"", f"{type(error).__name__} while packing"
+        packed = PackedRequest(
             request=request,
             request_id=UUID(bytes=request.request_id),
-            rows=pack_rows(request),
+            applied_key=request.applied_key,
+            rows=rows,
             line_count=len(request.lines.index),
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
+            record_version=_version_of(record),
         )
-        for request in analysed.decode_analysed(value)
-    ]
+        if failed:
+            letters.append(letter_about_request(packed, "row_refused", failed, now_us))
+        else:
+            requests.append(packed)
     return PostgresItem(
-        line_count=sum(packed.line_count for packed in requests), size_bytes=len(value), requests=requests
+        line_count=sum(packed.line_count for packed in requests),
+        size_bytes=len(value),
+        requests=requests,
+        new_letters=letters,
     )
 
 
-def _take_letter(record: SourceRecord, value: bytes) -> PostgresItem:
+def _version_of(record: SourceRecord) -> str | None:
+    return next((text.decode("latin-1") for name, text in record.headers if name == "schema_version"), None)
+
+
+def _take_letter(record: SourceRecord, value: bytes, now_us: int) -> PostgresItem:
     return PostgresItem(line_count=1, size_bytes=len(value), stored_letters=[dead_letters.decode_dead_letter(value)])

@@ -23,6 +23,8 @@ ON CONFLICT (scenario_id, "timestamp", metric_type, metric_name) DO UPDATE SET v
 -- name: add_receipts
 -- Adds to the receipts, one list a column: tenant, request, scenario, accepted, stored, dead-lettered, reused, received.
 -- Lines and dead letters of a request both know how many entries were accepted; whichever comes first writes the row.
+-- Answers the requests that now count more than was accepted: some of their lines are stored and in a letter.
+WITH added AS (
 INSERT INTO ingest_receipts AS r (tenant_id, request_id, scenario_id, accepted, stored, dead_lettered, reused, received_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
                      $8::timestamptz[])
@@ -30,12 +32,39 @@ ON CONFLICT (request_id) DO UPDATE SET
     accepted = greatest(r.accepted, EXCLUDED.accepted),
     stored = r.stored + EXCLUDED.stored,
     dead_lettered = r.dead_lettered + EXCLUDED.dead_lettered,
-    reused = r.reused + EXCLUDED.reused;
+    reused = r.reused + EXCLUDED.reused
+RETURNING r.request_id, r.stored + r.dead_lettered - r.accepted AS excess
+)
+SELECT request_id, excess FROM added WHERE excess > 0;
 
 -- name: insert_dead_letter
--- One dead letter; answers its id where it is new. A repeat of the same failure changes nothing.
-INSERT INTO dead_letters (id, tenant_id, scenario_id, request_id, reason, step, detail, topic, partition, "offset", accepted,
-                          entry_indexes, received_at, original, software_version, occurred_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-ON CONFLICT DO NOTHING
-RETURNING id;
+-- One dead letter; answers its id where it counts: it is new, or it was redriven and failed again. A repeat of the same
+-- failure changes nothing, and a letter whose lines are stored by now ($18 is applied) is born redriven.
+WITH written AS (
+INSERT INTO dead_letters AS d (id, tenant_id, scenario_id, request_id, reason, step, detail, topic, partition, "offset",
+                               accepted, entry_indexes, received_at, original, software_version, occurred_at,
+                               record_version, state)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+        CASE WHEN EXISTS (SELECT FROM applied_requests WHERE sink = 'postgres' AND request_id = $18::uuid)
+             THEN 'redriven' ELSE 'dead' END)
+ON CONFLICT (id) DO UPDATE SET
+    state = 'dead', attempts = d.attempts + 1, changed_at = now(), detail = EXCLUDED.detail, topic = EXCLUDED.topic,
+    partition = EXCLUDED.partition, "offset" = EXCLUDED."offset", original = EXCLUDED.original,
+    software_version = EXCLUDED.software_version, occurred_at = EXCLUDED.occurred_at,
+    record_version = EXCLUDED.record_version
+WHERE d.state <> 'dead' AND EXCLUDED.state = 'dead'
+RETURNING d.id, d.state
+)
+SELECT id FROM written WHERE state = 'dead';
+
+-- name: lock_dead_letters
+-- The letters of request $1 that count, the oldest first.
+SELECT id, entry_indexes FROM dead_letters
+WHERE request_id = $1 AND state = 'dead' AND reason <> 'idempotency_key_reused'
+ORDER BY occurred_at, id
+FOR UPDATE;
+
+-- name: supersede_dead_letters
+-- The letters $2 of request $1, with $3 lines between them, count no longer: their lines went on.
+WITH letters AS (UPDATE dead_letters SET state = 'redriven', changed_at = now() WHERE id = ANY ($2::uuid[]))
+UPDATE ingest_receipts SET dead_lettered = dead_lettered - $3 WHERE request_id = $1;

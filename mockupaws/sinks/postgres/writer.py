@@ -30,7 +30,7 @@ from mockupaws.runtime.telemetry import (
 from mockupaws.schemas.dead_letters import DeadLetter
 from mockupaws.sinks.batch import OffsetRange, SourceRecord
 from mockupaws.sinks.dead_letters.publish import DeadLetterPublisher
-from mockupaws.sinks.dead_letters.rows import ReceiptCounts, columns_of, receipts_of, row_of
+from mockupaws.sinks.dead_letters.rows import ReceiptCounts, columns_of, receipts_of, row_of, superseded_letters
 from mockupaws.sinks.offsets import move_offsets
 from mockupaws.sinks.postgres.bounds import Bounds
 from mockupaws.sinks.postgres.decode import (
@@ -137,7 +137,8 @@ class PostgresSink:
             receipts = receipts_of_stored(new) + receipts_of(await _insert_letters(connection, stored_letters))
             if receipts:
                 columns = columns_of(sum_receipts(receipts), len(ReceiptCounts._fields))
-                await connection.execute(_QUERIES["add_receipts"], *columns)
+                for row in await connection.fetch(_QUERIES["add_receipts"], *columns):
+                    await _reconcile(connection, row["request_id"], row["excess"], new)
             hit("postgres_sink.before_commit")
         hit("postgres_sink.after_commit")
         return new
@@ -148,20 +149,20 @@ class PostgresSink:
         """Those new to this sink, and those that carry another body than the one stored under their id."""
         first: dict[UUID, PackedRequest] = {}
         for packed in requests:
-            first.setdefault(packed.request_id, packed)
+            first.setdefault(packed.applied_key, packed)
         if not first:
             return [], []
         rows = await connection.fetch(
             _QUERIES["apply_requests"], self.name, list(first), [p.request.body_hash for p in first.values()]
         )
         new_ids = {row["request_id"] for row in rows}
-        hashes = {request_id: packed.request.body_hash for request_id, packed in first.items()}
+        hashes = {key: packed.request.body_hash for key, packed in first.items()}
         if len(new_ids) < len(first):
-            known = [request_id for request_id in first if request_id not in new_ids]
+            known = [key for key in first if key not in new_ids]
             applied = await connection.fetch(_QUERIES["load_applied"], self.name, known)
             hashes.update({row["request_id"]: row["body_hash"] for row in applied})
-        new = [packed for request_id, packed in first.items() if request_id in new_ids]
-        reused = [packed for packed in requests if packed.request.body_hash != hashes[packed.request_id]]
+        new = [packed for key, packed in first.items() if key in new_ids]
+        reused = [packed for packed in requests if packed.request.body_hash != hashes[packed.applied_key]]
         return new, reused
 
     async def _find_refused(self, requests: list[PackedRequest]) -> list[PackedRequest]:
@@ -205,12 +206,23 @@ async def _stream_rows(requests: Sequence[PackedRequest]) -> AsyncIterator[bytes
 
 
 async def _insert_letters(connection: Connection, letters: list[DeadLetter]) -> list[DeadLetter]:
-    """The letters that were not known before."""
+    """The letters that count: they were not known before, or were redriven and failed again."""
     return [
         letter
         for letter in letters
         if await connection.fetchval(_QUERIES["insert_dead_letter"], *row_of(letter)) is not None
     ]
+
+
+async def _reconcile(connection: Connection, request_id: UUID, excess: int, new: Sequence[PackedRequest]) -> None:
+    """Takes the letters out of the count whose lines were stored by another way: a redrive, or a replay."""
+    living = [
+        (row["id"], row["entry_indexes"]) for row in await connection.fetch(_QUERIES["lock_dead_letters"], request_id)
+    ]
+    stored = {index for packed in new if packed.request_id == request_id for index in packed.request.lines.index}
+    gone = superseded_letters(living, stored, excess)
+    lines = sum(len(indexes) for letter_id, indexes in living if letter_id in gone)
+    await connection.execute(_QUERIES["supersede_dead_letters"], request_id, list(gone), lines)
 
 
 async def _bisect(connection: Connection, requests: list[PackedRequest]) -> list[PackedRequest]:

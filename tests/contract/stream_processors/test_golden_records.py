@@ -1,6 +1,7 @@
 """Every golden record of every version can be read, and this release still writes the newest byte for byte.
 
-A change of a schema adds an example under the next version; examples are never edited.
+A change of a schema adds an example; examples are never edited. A field that is appended keeps the version: v1.1 stands
+for version 1 with the first fields appended.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ REQUEST = IngestRequest(
 
 
 def written() -> list[AnalysedRequest]:
-    return [Analyser().analyse_request(REQUEST)]
+    return [Analyser().analyse_request(REQUEST), Analyser().analyse_request(PART)]
 
+
+PART = msgspec.structs.replace(REQUEST, entries=REQUEST.entries[1:], entry_indexes=[1], whole_entries=2)
 
 LETTER = DeadLetter(
     reason="analysis_failed",
@@ -45,30 +48,36 @@ LETTER = DeadLetter(
     offset=42,
     occurred_at_us=1_763_950_001_000_000,
     software_version="0.1.0",
-    original=encode_request(msgspec.structs.replace(REQUEST, entries=REQUEST.entries[1:])),
+    original=encode_request(PART),
     request_id=REQUEST.request_id,
     tenant_id=REQUEST.tenant_id,
     scenario_id=REQUEST.scenario_id,
     accepted=2,
     entry_indexes=[1],
     received_at_us=REQUEST.received_at_us,
+    record_version="1",
 )
 
 
+def test_examples_of_before_a_field_was_appended_say_the_same() -> None:
+    assert decode_bundle((EXAMPLES / "ingest.requests.v1.bundle.msgpack").read_bytes()) == [REQUEST]
+    assert decode_analysed((EXAMPLES / "logs.analysed.v1.request.msgpack").read_bytes()) == written()[:1]
+
+
 def test_the_newest_bundle_is_what_is_written_today() -> None:
-    golden = (EXAMPLES / "ingest.requests.v1.bundle.msgpack").read_bytes()
-    assert decode_bundle(golden) == [REQUEST]
-    assert join_bundle([encode_request(REQUEST)]) == golden
+    golden = (EXAMPLES / "ingest.requests.v1.1.bundle.msgpack").read_bytes()
+    assert decode_bundle(golden) == [REQUEST, PART]
+    assert join_bundle([encode_request(REQUEST), encode_request(PART)]) == golden
 
 
 def test_the_newest_analysed_record_is_what_is_written_today() -> None:
-    golden = (EXAMPLES / "logs.analysed.v1.request.msgpack").read_bytes()
+    golden = (EXAMPLES / "logs.analysed.v1.1.request.msgpack").read_bytes()
     assert decode_analysed(golden) == written()
     assert encode_analysed(written()) == golden
 
 
 def test_the_newest_dead_letter_is_what_is_written_today() -> None:
-    golden = (EXAMPLES / "ingest.dead_letters.v1.entry.msgpack").read_bytes()
+    golden = (EXAMPLES / "ingest.dead_letters.v1.1.entry.msgpack").read_bytes()
     assert decode_dead_letter(golden) == LETTER
     assert encode_dead_letter(LETTER) == golden
     assert str(LETTER.id) == "8231beab-19d5-16e5-a06e-8fcdb6f8dbfa"
@@ -93,4 +102,4 @@ def test_each_dead_letter_example_holds_the_entries_it_names(path: Path) -> None
 def test_each_example_of_a_bundle_can_be_analysed(path: Path) -> None:
     analyser = Analyser()
     for request in decode_bundle(path.read_bytes()):
-        assert analyser.analyse_request(request).accepted == len(request.entries)
+        assert analyser.analyse_request(request).lines.index == request.indexes

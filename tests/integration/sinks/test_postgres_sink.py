@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+import msgspec
+
 from mockupaws.runtime.settings import Settings
-from mockupaws.schemas.analysed import decode_analysed
-from mockupaws.schemas.dead_letters import DeadLetter, encode_dead_letter
+from mockupaws.schemas.analysed import AnalysedRequest, LineColumns, decode_analysed, encode_analysed
+from mockupaws.schemas.dead_letters import DeadLetter, Reason, encode_dead_letter
 from mockupaws.schemas.topics import DEAD_LETTERS
 from tests.integration.sinks.sink_process import (
     SCENARIO,
@@ -133,28 +135,7 @@ async def test_records_that_cannot_be_read_become_dead_letters(settings: Setting
 
 async def test_lines_and_dead_letters_of_a_request_add_up_in_either_order(settings: Settings) -> None:
     requests = [analysed_request(["a", "b", "c"], accepted=4) for _ in range(2)]
-    letters = [
-        encode_dead_letter(
-            DeadLetter(
-                reason="analysis_failed",
-                step="analyse",
-                detail="ValueError",
-                topic="ingest.requests",
-                partition=0,
-                offset=0,
-                occurred_at_us=request.received_at_us,
-                software_version="0",
-                original=b"",
-                request_id=request.request_id,
-                tenant_id=request.tenant_id,
-                scenario_id=request.scenario_id,
-                accepted=4,
-                entry_indexes=[3],
-                received_at_us=request.received_at_us,
-            )
-        )
-        for request in requests
-    ]
+    letters = [letter_of(request, [3]) for request in requests]
     with running_sink(settings, "postgres"):
         await publish(settings, [letters[0], letters[0]], topic=DEAD_LETTERS)
         await until_equal(settings, LETTERS, 1)
@@ -165,3 +146,98 @@ async def test_lines_and_dead_letters_of_a_request_add_up_in_either_order(settin
     async with owner_connection(settings) as connection:
         rows = await connection.fetch("SELECT accepted, stored, dead_lettered, reused FROM ingest_receipts")
     assert [tuple(row) for row in rows] == [(4, 3, 1, 0), (4, 3, 1, 0)]
+
+
+async def receipt_of(settings: Settings, request_id: bytes) -> tuple[int, ...]:
+    async with owner_connection(settings) as connection:
+        row = await connection.fetchrow(
+            "SELECT accepted, stored, dead_lettered FROM ingest_receipts WHERE request_id = $1",
+            uuid.UUID(bytes=request_id),
+        )
+    assert row is not None
+    return tuple(row)
+
+
+def letter_of(request: AnalysedRequest, indexes: list[int], reason: Reason = "analysis_failed") -> bytes:
+    return encode_dead_letter(
+        DeadLetter(
+            reason=reason,
+            step="analyse",
+            detail="ValueError",
+            topic="ingest.requests",
+            partition=0,
+            offset=0,
+            occurred_at_us=request.received_at_us,
+            software_version="0",
+            original=b"",
+            request_id=request.request_id,
+            tenant_id=request.tenant_id,
+            scenario_id=request.scenario_id,
+            accepted=request.accepted,
+            entry_indexes=indexes,
+            received_at_us=request.received_at_us,
+        )
+    )
+
+
+async def test_a_replay_that_stores_what_was_dead_lettered_takes_it_out_of_the_count(settings: Settings) -> None:
+    request = analysed_request(["a", "b"])
+    with running_sink(settings, "postgres"):
+        await publish(settings, [letter_of(request, [0, 1])], topic=DEAD_LETTERS)
+        await until_equal(settings, LETTERS, 1)
+        assert await receipt_of(settings, request.request_id) == (2, 0, 2)
+        await publish_requests(settings, request)
+        await until_equal(settings, STORED, 2)
+        assert await receipt_of(settings, request.request_id) == (2, 2, 0)
+        # and the letter, repeated or late, counts no more
+        other = analysed_request(["last"])
+        await publish(settings, [letter_of(request, [0, 1]), letter_of(other, [0])], topic=DEAD_LETTERS)
+        await until_equal(settings, LETTERS, 2)
+    assert await receipt_of(settings, request.request_id) == (2, 2, 0)
+    async with owner_connection(settings) as connection:
+        states = await connection.fetch("SELECT state FROM dead_letters ORDER BY accepted DESC")
+    assert [row["state"] for row in states] == ["redriven", "dead"]
+
+
+async def test_a_part_is_stored_beside_its_request_and_once(settings: Settings) -> None:
+    request = analysed_request(["a", "b", "c"])
+    first = only(request, [0, 2], None)
+    part = only(request, [1], [1])
+    with running_sink(settings, "postgres"):
+        await publish(settings, [letter_of(request, [1])], topic=DEAD_LETTERS)
+        await publish_requests(settings, first)
+        await until_equal(settings, STORED, 2)
+        await until_equal(settings, LETTERS, 1)
+        await publish_requests(settings, part, part)
+        await until_equal(settings, STORED, 3)
+        await publish_requests(settings, analysed_request(["last"]))
+        await until_equal(settings, STORED, 4)
+    assert await receipt_of(settings, request.request_id) == (3, 3, 0)
+    async with owner_connection(settings) as connection:
+        rows = await connection.fetch("SELECT message_preview FROM scenario_logs ORDER BY id")
+        assert await connection.fetchval("SELECT state FROM dead_letters") == "redriven"
+    assert sorted(row["message_preview"] for row in rows) == ["a", "b", "c", "last"]
+
+
+def only(request: AnalysedRequest, indexes: list[int], part: list[int] | None) -> AnalysedRequest:
+    columns = {
+        name: [getattr(request.lines, name)[index] for index in indexes] for name in LineColumns.__struct_fields__
+    }
+    return msgspec.structs.replace(request, lines=LineColumns(**columns), deltas=[], part=part)
+
+
+async def test_values_that_fit_no_row_cost_their_neighbours_nothing(settings: Settings) -> None:
+    good, bad = analysed_request(["good"]), analysed_request(["bad"])
+    bad.lines.timestamp_us[0] = -(2**63)
+    far = analysed_request(["far"])
+    far.lines.timestamp_us[0] = -(2**62)  # fits the binary form, and no timestamp
+    with running_sink(settings, "postgres"):
+        await publish(settings, [encode_analysed([bad, good, far])])
+        await until_equal(settings, STORED, 1)
+        await until_equal(settings, LETTERS, 2)
+    async with owner_connection(settings) as connection:
+        letters = await connection.fetch("SELECT reason, detail, record_version FROM dead_letters ORDER BY detail DESC")
+    assert [tuple(letter) for letter in letters] == [
+        ("row_refused", "error while packing", "1"),
+        ("row_refused", "SQLSTATE 22008", "1"),
+    ]
