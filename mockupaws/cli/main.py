@@ -16,13 +16,14 @@ COMMANDS = {
     "status": "Shows each process, its state and its lag.",
     "send": "Ships log files and waits until every line is stored.",
     "tail": "Shows stored lines as they arrive.",
+    "dead-letters": "Shows what could not be processed, and sends it on again.",
     "replay": "Publishes a range of accepted requests again.",
     "estimate": "Prints the bill of log files; needs no server.",
     "analyse": "Prints what each line of a file holds; needs no server.",
     "canary": "Sends marked lines through the live system: loss, duplication, freshness.",
     "doctor": "Checks what can be wrong, and says what to do.",
 }
-"""Name → what it is for. The function stands in the module of the same name."""
+"""Name → what it is for. The function, or the Typer of its sub-commands, stands in the module of the same name."""
 
 
 def app(arguments: Sequence[str] | None = None) -> None:
@@ -36,7 +37,11 @@ def app(arguments: Sequence[str] | None = None) -> None:
         help="mockupAWS: what a workload would cost on AWS, and what its logs leak, from real log traffic.",
     )
     for name, purpose in COMMANDS.items():
-        application.command(name, short_help=purpose)(_load(name) if name in arguments[:1] else _not_called)
+        command = _load(name) if name in arguments[:1] else _not_called
+        if isinstance(command, typer.Typer):
+            application.add_typer(command, name=name, short_help=purpose)
+        else:
+            application.command(name, short_help=purpose)(command)
     try:
         application(arguments, prog_name="mockupaws")
     except PipelineError as error:
@@ -44,9 +49,10 @@ def app(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(2) from None
 
 
-def _load(name: str) -> Callable[..., None]:
-    function: Callable[..., None] = getattr(importlib.import_module(f"mockupaws.cli.{name}"), name)
-    return function
+def _load(name: str) -> Callable[..., None] | typer.Typer:
+    module = name.replace("-", "_")
+    command: Callable[..., None] | typer.Typer = getattr(importlib.import_module(f"mockupaws.cli.{module}"), module)
+    return command
 
 
 def _not_called() -> None:

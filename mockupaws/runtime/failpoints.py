@@ -28,6 +28,8 @@ Failpoint = Literal[
     "parquet_sink.after_put",
     "parquet_sink.before_commit",
     "parquet_sink.after_commit",
+    "redrive.before_publish",
+    "redrive.after_publish",
 ]
 """
 gateway.before_produce           a bundle is about to be handed to the producer
@@ -43,6 +45,8 @@ parquet_sink.before_put          a batch is decoded, no object is put
 parquet_sink.after_put           the objects are there, no manifest row names them
 parquet_sink.before_commit       inside the transaction: all is written
 parquet_sink.after_commit        committed, the group in Kafka doesn't know
+redrive.before_publish           letters are marked as on their way, and not sent
+redrive.after_publish            the brokers have them, they aren't marked as redriven
 """
 
 Action = Literal["kill", "stop", "fail"]

@@ -38,6 +38,10 @@ REASONS: tuple[str, ...] = get_args(Reason)
 Step = Literal["decode", "analyse", "postgres_sink"]
 STEPS: tuple[str, ...] = get_args(Step)
 
+State = Literal["dead", "redriving", "redriven"]
+STATES: tuple[str, ...] = get_args(State)
+"""Of a row of `dead_letters`: it waits; its lines are on their way back; they went on (or were stored by a replay)."""
+
 _Int32 = Annotated[int, Meta(ge=0, lt=2**31)]
 _Int64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
