@@ -15,6 +15,8 @@ from mockupaws.api.logs import Instant
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
 from mockupaws.api.scenarios import find_scenario
+from mockupaws.cost_model.bill import bill_document
+from mockupaws.cost_model.profile import Profile, profile_of
 from mockupaws.cost_model.quantities import MetricTotal, Quantities
 from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.rollups import ROLLUP_METRICS, RollupMetric
@@ -76,6 +78,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     stale: bool
 
 
+class ProfileAnswer(Profile, frozen=True, kw_only=True):
+    stale: bool
+
+
 async def get_series(call: Call) -> Response:
     query: SeriesQuery = call.query
     metric = _metric(query.name)
@@ -97,15 +103,38 @@ async def get_series(call: Call) -> Response:
 
 
 async def get_summary(call: Call) -> Response:
-    query: SummaryQuery = call.query
-    if query.from_ is not None and query.to is not None and query.from_ > query.to:
-        raise RefusedError("invalid_parameter", "`from` is after `to`")
+    query = _checked_window(call)
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
         await find_scenario(reading.connection, scenario_id)
         quantities = await measured_quantities(reading.connection, scenario_id, query.from_, query.to)
         newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
     return answer(summary_of(quantities, newest["received_at"] if newest else None, reading.stale))
+
+
+async def get_profile(call: Call) -> Response:
+    """Percentiles of size, tokens and arrival rate, and what SQS bills in batches: all minutes from `from` to `to`."""
+    query = _checked_window(call)
+    scenario_id = call.id("scenario_id")
+    window = (scenario_id, query.from_, query.to)
+    async with call.services.databases.read(call.tenant_id) as reading:
+        await find_scenario(reading.connection, scenario_id)
+        quantities = await measured_quantities(reading.connection, *window)
+        sketches = await reading.connection.fetch(SQL["sketches"], *window)
+        rates = await reading.connection.fetch(SQL["arrival_rates"], *window)
+    sizes, tokens = (
+        {row["bucket"]: row["entries"] for row in sketches if row["metric_name"] == name}
+        for name in ("bytes", "tokens")
+    )
+    profile = profile_of(quantities, sizes, tokens, {row["entries"]: row["seconds"] for row in rates})
+    return answer({**bill_document(profile), "stale": reading.stale})  # as ProfileAnswer says
+
+
+def _checked_window(call: Call) -> SummaryQuery:
+    query: SummaryQuery = call.query
+    if query.from_ is not None and query.to is not None and query.from_ > query.to:
+        raise RefusedError("invalid_parameter", "`from` is after `to`")
+    return query
 
 
 def summary_of(quantities: Quantities, data_through: datetime | None, stale: bool) -> Summary:
@@ -130,12 +159,14 @@ async def measured_quantities(
     connection: Connection, scenario_id: UUID, since: datetime | None = None, to: datetime | None = None
 ) -> Quantities:
     rows = await connection.fetch(SQL["metric_totals"], scenario_id, since, to)
+    batched = await connection.fetchrow(SQL["batched_requests"], scenario_id, since, to)
     entries = next((row for row in rows if (row["metric_type"], row["metric_name"]) == ("ingest", "entries")), None)
     return Quantities.of_totals(
         (MetricTotal(row["metric_type"], row["metric_name"], row["value"]) for row in rows),
         entries["first_minute"] if entries else None,
         entries["last_minute"] if entries else None,
         entries["minutes"] if entries else 0,
+        {int(messages): requests for messages, requests in (batched or {}).items() if requests},
     )
 
 

@@ -20,7 +20,7 @@ def openapi_document(routes: Iterable[ApiRoute], version: str) -> dict[str, Any]
     routes = list(routes)
     types: list[Any] = [ErrorAnswer]
     for route in routes:
-        types += [route.query] if route.body is None else [route.query, route.body]
+        types += [kind for kind in (route.query, route.body, route.answers) if kind is not None]
     unique = list(dict.fromkeys(types))
     schemas, components = msgspec.json.schema_components(unique, ref_template=_REFERENCE)
     schema_of = dict(zip(unique, schemas, strict=True))
@@ -47,7 +47,7 @@ def _operation(route: ApiRoute, parameters: list[dict[str, Any]], schema_of: dic
         "operationId": route.handler.__name__,
         "summary": route.summary,
         "parameters": parameters,
-        "responses": _responses(route, schema_of[ErrorAnswer]),
+        "responses": _responses(route, schema_of),
     }
     if route.body is not None:
         operation["requestBody"] = {
@@ -72,7 +72,7 @@ def _parameters(route: ApiRoute, query_schema: dict[str, Any]) -> list[dict[str,
     return [*in_path, *in_query]
 
 
-def _responses(route: ApiRoute, error_schema: dict[str, Any]) -> dict[str, Any]:
+def _responses(route: ApiRoute, schema_of: dict[Any, Any]) -> dict[str, Any]:
     codes = {"invalid_parameter", "internal", *route.errors}
     if route.scope is not None:
         codes |= {"unauthenticated", "forbidden", "unavailable"}
@@ -82,12 +82,12 @@ def _responses(route: ApiRoute, error_schema: dict[str, Any]) -> dict[str, Any]:
         codes |= {"malformed_body", "invalid_body", "body_too_large", "unavailable"}
     success: dict[str, Any] = {"description": HTTPStatus(route.status).phrase}
     if route.status != HTTPStatus.NO_CONTENT:
-        success["content"] = {route.media_type: {}}
+        success["content"] = {route.media_type: {"schema": schema_of[route.answers]} if route.answers else {}}
     responses: dict[str, Any] = {str(route.status): success}
     for status in sorted({ERRORS[code].status for code in codes}):
         named = sorted(code for code in codes if ERRORS[code].status == status)
         responses[str(status)] = {
             "description": "; ".join(f"{code}: {ERRORS[code].meaning}" for code in named),
-            "content": {"application/json": {"schema": error_schema}},
+            "content": {"application/json": {"schema": schema_of[ErrorAnswer]}},
         }
     return responses

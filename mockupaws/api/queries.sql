@@ -79,6 +79,37 @@ FROM scenario_metrics
 WHERE scenario_id = $1 AND ($2::timestamptz IS NULL OR "timestamp" >= $2) AND ($3::timestamptz IS NULL OR "timestamp" < $3)
 GROUP BY metric_type, metric_name;
 
+-- name: batched_requests
+-- What SQS bills when lines are sent in calls of 2 to 10 messages.
+SELECT sum((extra_data ->> '2')::bigint)::bigint AS "2",
+       sum((extra_data ->> '3')::bigint)::bigint AS "3",
+       sum((extra_data ->> '4')::bigint)::bigint AS "4",
+       sum((extra_data ->> '5')::bigint)::bigint AS "5",
+       sum((extra_data ->> '6')::bigint)::bigint AS "6",
+       sum((extra_data ->> '7')::bigint)::bigint AS "7",
+       sum((extra_data ->> '8')::bigint)::bigint AS "8",
+       sum((extra_data ->> '9')::bigint)::bigint AS "9",
+       sum((extra_data ->> '10')::bigint)::bigint AS "10"
+FROM scenario_metrics
+WHERE scenario_id = $1 AND ($2::timestamptz IS NULL OR "timestamp" >= $2) AND ($3::timestamptz IS NULL OR "timestamp" < $3)
+  AND metric_type = 'sqs' AND metric_name = 'blocks';
+
+-- name: sketches
+-- How sizes and tokens are distributed over all minutes: entries by bucket.
+SELECT metric_name, counted.key::integer AS bucket, sum(counted.value::bigint)::bigint AS entries
+FROM scenario_metrics, jsonb_each_text(extra_data) AS counted
+WHERE scenario_id = $1 AND ($2::timestamptz IS NULL OR "timestamp" >= $2) AND ($3::timestamptz IS NULL OR "timestamp" < $3)
+  AND (metric_type, metric_name) IN (('ingest', 'bytes'), ('bedrock', 'tokens'))
+GROUP BY 1, 2;
+
+-- name: arrival_rates
+-- In how many seconds so many entries were received; seconds without any are left out.
+SELECT counted.value::bigint AS entries, count(*) AS seconds
+FROM scenario_metrics, jsonb_each_text(extra_data) AS counted
+WHERE scenario_id = $1 AND ($2::timestamptz IS NULL OR "timestamp" >= $2) AND ($3::timestamptz IS NULL OR "timestamp" < $3)
+  AND metric_type = 'ingest' AND metric_name = 'entries'
+GROUP BY 1;
+
 -- name: find_receipt
 -- What became of one request.
 SELECT request_id, scenario_id, accepted, stored, dead_lettered, received_at FROM ingest_receipts WHERE request_id = $1;

@@ -78,6 +78,8 @@ class ApiRoute:
     query: type[msgspec.Struct] = NoQuery
     body: type[msgspec.Struct] | None = None
     status: int = 200
+    answers: type[msgspec.Struct] | None = None
+    """Type of the answer, where it is one."""
     media_type: str = "application/json"
     errors: tuple[str, ...] = field(default=())
     """Codes of ERRORS beyond those any route of its kind answers."""

@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 
 from mockupaws.cli.batch_entries import MAX_BATCH_BYTES
-from mockupaws.cli.measure_files import Measured, measure_files
-from mockupaws.cli.render_bill import render_bill, render_pii, render_quantities, render_sizes
+from mockupaws.cli.measure_files import REQUEST_LINES, Measured, measure_files
+from mockupaws.cli.render_bill import render_bill, render_pii, render_profile, render_quantities, render_sizes
 from mockupaws.cost_model.architecture import Architecture, architecture_of
 from mockupaws.cost_model.bill import bill, bill_document
 from mockupaws.cost_model.prices import current_prices
@@ -21,8 +21,6 @@ from mockupaws.cost_model.quantities import Quantities, quantities_of_deltas
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.errors import PermanentError, PipelineError
 
-_REQUEST_LINES = 1000
-"""Lines in one request of `mockupaws send`."""
 _MINUTE_SECONDS = 60
 
 
@@ -58,6 +56,7 @@ def estimate(
     console.print(render_quantities(quantities))
     console.print(render_pii(quantities))
     console.print(render_sizes(quantities))
+    console.print(render_profile(measured.profile(quantities)))
     console.print(render_bill(costs))
     if quantities.span_seconds <= _MINUTE_SECONDS:
         console.print("The lines name no span of time; --hours H adds the bill of a month like them.")
@@ -69,7 +68,7 @@ def quantities_of(measured: Measured, hours: float | None) -> Quantities:
     A served scenario's time is when its lines arrived, so only its span differs.
     """
     totals = quantities_of_deltas(measured.deltas)
-    requests = max(-(-totals.entries // _REQUEST_LINES), -(-totals.size_bytes // MAX_BATCH_BYTES))
+    requests = max(-(-totals.entries // REQUEST_LINES), -(-totals.size_bytes // MAX_BATCH_BYTES))
     minutes = measured.minutes
     if hours is not None:
         last = totals.first_minute or 0
@@ -111,4 +110,5 @@ def _document(measured: Measured, quantities: Quantities) -> dict[str, Any]:
             "sizes": {str(bound): lines for bound, lines in quantities.sizes.items()},
             "span_seconds": quantities.span_seconds,
         },
+        "profile": bill_document(measured.profile(quantities)),
     }

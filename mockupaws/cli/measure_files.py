@@ -6,23 +6,31 @@ Chunks of a large file go to one process per processor core; a bounded number wa
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain, islice
 
+import msgspec
+
 from mockupaws.cli.read_log_files import Chunk, EntryReader, ReadCounts, default_source, read_chunks
+from mockupaws.cost_model.profile import Arrivals, Profile, profile_of
+from mockupaws.cost_model.quantities import Quantities
 from mockupaws.schemas.analysed import Delta
+from mockupaws.schemas.distributions import add_counts
 from mockupaws.schemas.requests import IngestRequest
 from mockupaws.stream_processors.analyse_entries import Analyser
+from mockupaws.stream_processors.count_sqs_blocks import count_batched_requests
 from mockupaws.stream_processors.roll_up import merge
 
+REQUEST_LINES = 1000
+"""Lines in one request of `mockupaws send`."""
 _INLINE_CHUNKS = 8
 """Files of fewer chunks (of 256 KiB) are done before another process would have started."""
 _WAITING_PER_PROCESS = 4
-_MINUTE_US = 60_000_000
+_SECOND_US = 1_000_000
 _NO_ID = bytes(16)
 
 
@@ -33,11 +41,39 @@ class Measured:
     counts: ReadCounts = field(default_factory=ReadCounts)
     minutes: set[int] = field(default_factory=set)
     """Minutes of the lines' own timestamps, epoch s; empty where lines name none."""
+    arrivals: Arrivals = field(default_factory=Arrivals)
+    """Seconds of the lines' own timestamps."""
+    unsent_sizes: list[int] = field(default_factory=list)
+    """Payload sizes of the last lines, fewer than make a request, in their order."""
 
     def add(self, other: Measured) -> None:
         self.deltas = merge(chain(self.deltas, other.deltas))
         self.counts.add(other.counts)
         self.minutes |= other.minutes
+        self.arrivals.add(other.arrivals)
+        self.unsent_sizes += other.unsent_sizes
+        full = len(self.unsent_sizes) // REQUEST_LINES * REQUEST_LINES
+        self._batch(self.unsent_sizes[:full])
+        del self.unsent_sizes[:full]
+
+    def finish(self) -> None:
+        """Counts the last lines' request, when all chunks are added."""
+        self._batch(self.unsent_sizes)
+        self.unsent_sizes = []
+
+    def _batch(self, sizes: list[int]) -> None:
+        minute = self.deltas[0].minute if self.deltas else 0
+        for start in range(0, len(sizes), REQUEST_LINES):
+            batched = count_batched_requests(sizes[start : start + REQUEST_LINES])
+            self.deltas = merge([*self.deltas, Delta(minute, "sqs", "blocks", 0, batched)])
+
+    def profile(self, quantities: Quantities) -> Profile:
+        """The profile a scenario has after `send` of the same files, but for when its lines arrive."""
+        sizes, tokens = (
+            add_counts(delta.counts for delta in self.deltas if delta.metric_name == name and delta.counts)
+            for name in ("bytes", "tokens")
+        )
+        return profile_of(quantities, sizes, tokens, self.arrivals.rates())
 
 
 def measure_files(names: Iterable[str], source: str | None, now_us: int, processes: int | None = None) -> Measured:
@@ -48,10 +84,12 @@ def measure_files(names: Iterable[str], source: str | None, now_us: int, process
     if len(first) < _INLINE_CHUNKS:
         for task in first:
             total.add(measure_chunk(*task))
+        total.finish()
         return total
     with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
         for measured in _in_bounds(pool, chain(first, tasks), (processes or os.cpu_count() or 1)):
             total.add(measured)
+    total.finish()
     return total
 
 
@@ -71,9 +109,15 @@ def measure_chunk(chunk: Chunk, source: str, now_us: int) -> Measured:
     reader = EntryReader(source, now_us)
     entries = list(reader.entries_of(chunk))
     request = IngestRequest(_NO_ID, _NO_ID, _NO_ID, now_us, _NO_ID, entries)
-    minutes = {entry.timestamp_us // _MINUTE_US * 60 for entry in entries if entry.timestamp_us is not None}
-    deltas = [delta for delta in _analyser().analyse_request(request).deltas if delta.metric_name != "requests"]
-    return Measured(deltas, reader.counts, minutes)
+    seconds = Counter(entry.timestamp_us // _SECOND_US for entry in entries if entry.timestamp_us is not None)
+    minutes = {second // 60 * 60 for second in seconds}
+    analysed = _analyser().analyse_request(request)
+    deltas = [
+        msgspec.structs.replace(delta, counts=None) if delta.metric_name == "blocks" else delta  # no request of `send`
+        for delta in analysed.deltas
+        if delta.metric_name != "requests"
+    ]
+    return Measured(deltas, reader.counts, minutes, Arrivals(seconds), analysed.lines.size_bytes)
 
 
 @cache

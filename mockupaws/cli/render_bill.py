@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mockupaws.cost_model.bill import Amounts, Bill, Estimate
+from mockupaws.cost_model.profile import ArrivalRate, Profile, Spread
 from mockupaws.cost_model.quantities import Quantities
 
 _BAR_CHARACTERS = 30
@@ -44,6 +45,22 @@ def render_sizes(quantities: Quantities) -> RenderableType:
     most = max(quantities.sizes.values(), default=1)
     for bound, lines in quantities.sizes.items():
         table.add_row(size_text(bound), f"{lines:,}", "█" * max(1, round(lines / most * _BAR_CHARACTERS)))
+    return table
+
+
+def render_profile(profile: Profile) -> RenderableType:
+    """Percentiles by measure; the arrival rate only where the lines name their seconds."""
+    table = Table("", "p50", "p95", "p99", "max", title="Spread", title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    rows: list[tuple[str, Spread | ArrivalRate]] = [
+        ("bytes a line", profile.size_bytes),
+        ("tokens a line", profile.tokens),
+    ]
+    if profile.lines_per_second.max:
+        rows.append(("lines a second", profile.lines_per_second))
+    for name, spread in rows:
+        table.add_row(name, *(f"{value:,}" for value in (spread.p50, spread.p95, spread.p99, spread.max)))
     return table
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from mockupaws.schemas.analysed import Delta
+from mockupaws.schemas.distributions import add_counts
 
 MONTH_SECONDS = 30 * 86_400 + 4 * 8_640
 """A month is 30.4 days."""
@@ -32,6 +33,8 @@ class Quantities:
     tokens: int = 0
     sqs_blocks: int = 0
     """sum(ceil(size / 64 KiB)) over the entries."""
+    sqs_batched: dict[int, int] = field(default_factory=dict)
+    """The same where the entries of each ingest request are sent in calls of up to 2 … 10 messages, by that number."""
     pii_entries: int = 0
     pii: dict[str, int] = field(default_factory=dict)
     sizes: dict[int, int] = field(default_factory=dict)
@@ -50,7 +53,12 @@ class Quantities:
 
     @classmethod
     def of_totals(
-        cls, totals: Iterable[MetricTotal], first_minute: int | None, last_minute: int | None, active_minutes: int
+        cls,
+        totals: Iterable[MetricTotal],
+        first_minute: int | None,
+        last_minute: int | None,
+        active_minutes: int,
+        sqs_batched: Mapping[int, int] | None = None,
     ) -> Self:
         """From sums over all minutes, as SQL makes them of `scenario_metrics`."""
         sums: dict[tuple[str, str], int] = {}
@@ -62,6 +70,7 @@ class Quantities:
             size_bytes=sums.get(("ingest", "bytes"), 0),
             tokens=sums.get(("bedrock", "tokens"), 0),
             sqs_blocks=sums.get(("sqs", "blocks"), 0),
+            sqs_batched=dict(sqs_batched or {}),
             pii_entries=sums.get(("pii", "entries"), 0),
             pii={name: value for (kind, name), value in sorted(sums.items()) if kind == "pii" and name != "entries"},
             sizes={bound: sums["size", str(bound)] for bound in sorted(int(n) for k, n in sums if k == "size")},
@@ -74,17 +83,21 @@ class Quantities:
 def quantities_of_deltas(deltas: Iterable[Delta]) -> Quantities:
     """The same totals as `Quantities.of_totals` gives for the rows these deltas add up to."""
     totals: dict[tuple[str, str], int] = {}
+    batched = []
     minutes: set[int] = set()
     for delta in deltas:
         name = (delta.metric_type, delta.metric_name)
         totals[name] = totals.get(name, 0) + delta.value
         if name == ("ingest", "entries"):
             minutes.add(delta.minute)
+        if name == ("sqs", "blocks") and delta.counts:
+            batched.append(delta.counts)
     return Quantities.of_totals(
         (MetricTotal(kind, name, value) for (kind, name), value in totals.items()),
         min(minutes, default=None),
         max(minutes, default=None),
         len(minutes),
+        add_counts(batched),
     )
 
 
@@ -97,6 +110,7 @@ class Traffic:
     size_bytes: int
     tokens: int
     sqs_blocks: int
+    sqs_batched: Mapping[int, int]
     active_seconds: int
     """Seconds of the minutes with traffic."""
     span_seconds: int
@@ -109,6 +123,7 @@ def measured_traffic(quantities: Quantities) -> Traffic:
         size_bytes=quantities.size_bytes,
         tokens=quantities.tokens,
         sqs_blocks=quantities.sqs_blocks,
+        sqs_batched=quantities.sqs_batched,
         active_seconds=quantities.active_minutes * _MINUTE_SECONDS,
         span_seconds=quantities.span_seconds,
     )
@@ -127,6 +142,7 @@ def monthly_traffic(quantities: Quantities) -> Traffic:
         size_bytes=scaled(quantities.size_bytes),
         tokens=scaled(quantities.tokens),
         sqs_blocks=scaled(quantities.sqs_blocks),
+        sqs_batched={batch: scaled(requests) for batch, requests in quantities.sqs_batched.items()},
         active_seconds=scaled(quantities.active_minutes * _MINUTE_SECONDS),
         span_seconds=MONTH_SECONDS,
     )

@@ -1,7 +1,8 @@
 """SQS requests: each call costs one request for every 64 KiB of its payload, so small lines share one when batched.
 
-With one message a call that is the measured sum(ceil(size / 64 KiB)), exactly. In batches a call costs at least 1 and
-at least its bytes / 64 KiB; what lines above 64 KiB need beyond their first chunk stays. Deletes carry no payload.
+With one message a call that is the measured sum(ceil(size / 64 KiB)), exactly. In batches it is measured too (likely):
+the lines of each ingest request, in their order, in calls of up to `batch_size`. At least (low) every call is full and
+its bytes fill their chunks. Deletes carry no payload.
 """
 
 from __future__ import annotations
@@ -15,22 +16,23 @@ CHUNK_BYTES = 64 * 1024
 
 def sqs_usage(traffic: Traffic, queue: Queue) -> list[Usage]:
     batches = calls(traffic.entries, traffic.requests, queue.batch_size)
-    extra = traffic.sqs_blocks - traffic.entries
     by_bytes = ceil_div(traffic.size_bytes, CHUNK_BYTES)
-    carried = Range.of(
-        max(int(batches.low) + extra, by_bytes), max(int(batches.likely) + extra, by_bytes), traffic.sqs_blocks
-    )
+    further = traffic.sqs_blocks - traffic.entries  # chunks beyond the first of its message, in whatever call it is
+    least = max(int(batches.low) + further, by_bytes)
+    carried = Range.of(least, max(least, _measured(traffic, queue.batch_size)), traffic.sqs_blocks)
     meter = f"sqs.{queue.type}.requests"
-    payload = (
-        f"max({batches.likely:,} calls of up to {queue.batch_size} messages + {extra:,} further 64 KiB chunks, "
-        f"ceil({traffic.size_bytes:,} B / 64 KiB))"
-    )
+    payload = f"64 KiB chunks of {traffic.entries:,} messages in calls of up to {queue.batch_size}, as they arrived"
     return [
         Usage("SQS", "send", meter, carried, payload),
         Usage("SQS", "receive", meter, carried, payload),
         Usage("SQS", "delete", meter, batches, f"{batches.likely:,} calls of up to {queue.batch_size} messages"),
         _empty_receives(traffic, queue, meter),
     ]
+
+
+def _measured(traffic: Traffic, batch_size: int) -> int:
+    """Minutes rolled up before batches were measured have none: their lines count as sent one by one."""
+    return traffic.sqs_batched.get(batch_size, traffic.sqs_blocks)
 
 
 def _empty_receives(traffic: Traffic, queue: Queue, meter: str) -> Usage:

@@ -53,6 +53,8 @@ class Delta(msgspec.Struct, array_like=True, frozen=True):
     metric_type: str
     metric_name: str
     value: int
+    counts: dict[int, int] | None = None
+    """How `value` is distributed, as the catalogue says for the metric (schemas.rollups): added key by key."""
 
 
 class LineColumns(msgspec.Struct, array_like=True, frozen=True):

@@ -1,4 +1,8 @@
-"""The metrics kept per scenario and minute in `scenario_metrics`: names, units, meaning. A closed catalogue."""
+"""The metrics kept per scenario and minute in `scenario_metrics`: names, units, meaning. A closed catalogue.
+
+Some keep, beside their sum, how it is distributed: counts by key in `extra_data`, added key by key
+(schemas.distributions).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ class RollupMetric(NamedTuple):
     metric_name: str
     unit: str
     meaning: str
+    distribution: str = ""
+    """What the counts in `extra_data` say, where there are any: key → count."""
 
 
 SIZE_BUCKETS: tuple[int, ...] = tuple(1 << power for power in range(6, 22))
@@ -19,16 +25,20 @@ SIZE_BUCKETS: tuple[int, ...] = tuple(1 << power for power in range(6, 22))
 
 ROLLUP_METRICS: tuple[RollupMetric, ...] = (
     RollupMetric("ingest", "requests", "requests", "HTTP requests with at least one stored entry"),
-    RollupMetric("ingest", "entries", "entries", "stored log entries"),
-    RollupMetric("ingest", "bytes", "bytes", "payload bytes as sent"),
-    RollupMetric("bedrock", "tokens", "tokens", "input tokens of the payloads"),
-    RollupMetric("sqs", "blocks", "requests", "64 KiB chunks SQS bills when each payload is one message"),
+    RollupMetric("ingest", "entries", "entries", "stored log entries",
+                 "second of the minute → entries received in it"),
+    RollupMetric("ingest", "bytes", "bytes", "payload bytes as sent",
+                 "bucket of the payload's size → entries"),
+    RollupMetric("bedrock", "tokens", "tokens", "input tokens of the payloads",
+                 "bucket of the payload's tokens → entries"),
+    RollupMetric("sqs", "blocks", "requests", "64 KiB chunks SQS bills when each payload is one message",
+                 "messages a call, from 2 to 10 → chunks SQS bills when an ingest request's payloads are sent so"),
     RollupMetric("pii", "entries", "entries", "entries with at least one finding"),
     *(RollupMetric("pii", name, "entries", f"entries with at least one {name}") for name in PII_TYPES),
     *(
         RollupMetric("size", str(bound), "entries", f"entries of at most {bound} bytes and more than half of it")
         for bound in SIZE_BUCKETS
     ),
-)
+)  # fmt: skip
 
 UNIT_OF: dict[tuple[str, str], str] = {(m.metric_type, m.metric_name): m.unit for m in ROLLUP_METRICS}

@@ -5,44 +5,57 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from mockupaws.schemas.analysed import Delta, LineColumns
+from mockupaws.schemas.distributions import Counts, add_counts, sketch_of
 from mockupaws.schemas.pii_types import types_of_mask
 from mockupaws.schemas.rollups import SIZE_BUCKETS
+from mockupaws.stream_processors.count_sqs_blocks import count_batched_requests
 
 _MINUTE_US = 60_000_000
+_SECOND_US = 1_000_000
 _SMALLEST_POWER = SIZE_BUCKETS[0].bit_length() - 1
 _LARGEST_POWER = SIZE_BUCKETS[-1].bit_length() - 1
 
 
 def roll_up(received_at_us: int, lines: LineColumns) -> list[Delta]:
-    """The deltas of one request; none where no line is left of it. A metric that would grow by 0 has none."""
-    if not lines.index:
+    """The deltas of one request; none where no line is left of it."""
+    count = len(lines.index)
+    if not count:
         return []
     minute = received_at_us // _MINUTE_US * 60
-    totals = [
-        ("ingest", "requests", 1),
-        ("ingest", "entries", len(lines.index)),
-        ("ingest", "bytes", sum(lines.size_bytes)),
-        ("bedrock", "tokens", sum(lines.token_count)),
-        ("sqs", "blocks", sum(lines.sqs_blocks)),
-        *_pii_totals(lines.pii_mask),
-        *_size_totals(lines.size_bytes),
+    second = received_at_us // _SECOND_US % 60
+    sizes, tokens = lines.size_bytes, lines.token_count
+    return [
+        Delta(minute, "ingest", "requests", 1),
+        Delta(minute, "ingest", "entries", count, {second: count}),
+        Delta(minute, "ingest", "bytes", sum(sizes), sketch_of(sizes)),
+        Delta(minute, "bedrock", "tokens", sum(tokens), sketch_of(tokens)),
+        Delta(minute, "sqs", "blocks", sum(lines.sqs_blocks), count_batched_requests(sizes)),
+        *[Delta(minute, "pii", name, value) for name, value in _pii_totals(lines.pii_mask)],
+        *[Delta(minute, "size", name, value) for name, value in _size_totals(sizes)],
     ]
-    return [Delta(minute, kind, name, value) for kind, name, value in totals if value]
 
 
 def merge(deltas: Iterable[Delta]) -> list[Delta]:
-    """One delta for each (minute, metric) with the sum of the values, in that order."""
+    """One delta for each (minute, metric) with the sum of the values and of the counts, in that order."""
     sums: Counter[tuple[int, str, str]] = Counter()
+    counts: defaultdict[tuple[int, str, str], list[Counts]] = defaultdict(list)
     for delta in deltas:
-        sums[delta.minute, delta.metric_type, delta.metric_name] += delta.value
-    return [Delta(*metric, value) for metric, value in sorted(sums.items()) if value]
+        metric = (delta.minute, delta.metric_type, delta.metric_name)
+        sums[metric] += delta.value
+        if delta.counts:
+            counts[metric].append(delta.counts)
+    return [
+        Delta(*metric, value, add_counts(counts[metric]) if metric in counts else None)
+        for metric, value in sorted(sums.items())
+        if value or metric in counts
+    ]
 
 
-def _pii_totals(masks: list[int]) -> list[tuple[str, str, int]]:
+def _pii_totals(masks: list[int]) -> list[tuple[str, int]]:
     if not any(masks):
         return []
     by_type: Counter[str] = Counter()
@@ -50,13 +63,18 @@ def _pii_totals(masks: list[int]) -> list[tuple[str, str, int]]:
         for name in types_of_mask(mask):
             by_type[name] += count
     with_findings = len(masks) - masks.count(0)
-    return [("pii", "entries", with_findings), *(("pii", name, count) for name, count in by_type.items())]
+    return [("entries", with_findings), *by_type.items()]
 
 
-def _size_totals(sizes: list[int]) -> list[tuple[str, str, int]]:
-    powers = Counter([(size - 1).bit_length() if size > 1 else 0 for size in sizes])
-    by_bucket: Counter[int] = Counter()
-    for power, count in powers.items():
-        # a payload above the last bound counts in the last bucket: the catalogue is closed
-        by_bucket[min(max(power, _SMALLEST_POWER), _LARGEST_POWER)] += count
-    return [("size", str(1 << power), count) for power, count in by_bucket.items()]
+def _size_totals(sizes: list[int]) -> list[tuple[str, int]]:
+    bound_of = _SMALL_BOUNDS.__getitem__ if max(sizes) < len(_SMALL_BOUNDS) else _bound_of
+    return list(Counter(map(bound_of, sizes)).items())
+
+
+def _bound_of(size: int) -> str:
+    # a payload above the last bound counts in the last bucket: the catalogue is closed
+    return str(1 << min(max((size - 1).bit_length() if size else 0, _SMALLEST_POWER), _LARGEST_POWER))
+
+
+_SMALL_BOUNDS = tuple(map(_bound_of, range(4096)))
+"""Of the sizes nearly all lines have: a look-up is a call into C."""

@@ -16,9 +16,11 @@ SELECT request_id, body_hash FROM applied_requests WHERE sink = $1 AND request_i
 
 -- name: add_rollups
 -- Adds to the rollups, one list a column; a key stands once in the lists, sorted, so that sinks lock in one order.
-INSERT INTO scenario_metrics AS m (tenant_id, scenario_id, "timestamp", metric_type, metric_name, value, unit)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::bigint[], $7::text[])
-ON CONFLICT (scenario_id, "timestamp", metric_type, metric_name) DO UPDATE SET value = m.value + EXCLUDED.value;
+INSERT INTO scenario_metrics AS m (tenant_id, scenario_id, "timestamp", metric_type, metric_name, value, unit, extra_data)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::jsonb[])
+ON CONFLICT (scenario_id, "timestamp", metric_type, metric_name) DO UPDATE SET
+    value = m.value + EXCLUDED.value,
+    extra_data = add_counts(m.extra_data, EXCLUDED.extra_data);
 
 -- name: add_receipts
 -- Adds to the receipts, one list a column: tenant, request, scenario, accepted, stored, dead-lettered, reused, received.

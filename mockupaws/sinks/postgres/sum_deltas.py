@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
+from mockupaws.schemas.distributions import Counts, add_counts
 from mockupaws.schemas.rollups import UNIT_OF
 from mockupaws.sinks.dead_letters.rows import ReceiptCounts, time_of
 from mockupaws.sinks.postgres.decode import PackedRequest
@@ -20,16 +24,24 @@ class RollupRow(NamedTuple):
     metric_name: str
     value: int
     unit: str
+    extra_data: str | None
+    """The distribution's counts as JSON."""
+
+
+_encode_json = msgspec.json.Encoder().encode
 
 
 def sum_deltas(requests: Iterable[PackedRequest]) -> list[RollupRow]:
     """One row a key, sorted by key."""
     sums: dict[tuple[bytes, bytes, int, str, str], int] = {}
+    counts: defaultdict[tuple[bytes, bytes, int, str, str], list[Counts]] = defaultdict(list)
     for packed in requests:
         request = packed.request
         for delta in request.deltas:
             key = (request.scenario_id, request.tenant_id, delta.minute, delta.metric_type, delta.metric_name)
             sums[key] = sums.get(key, 0) + delta.value
+            if delta.counts:
+                counts[key].append(delta.counts)
     return [
         RollupRow(
             UUID(bytes=tenant_id),
@@ -39,8 +51,10 @@ def sum_deltas(requests: Iterable[PackedRequest]) -> list[RollupRow]:
             metric_name,
             value,
             UNIT_OF.get((metric_type, metric_name), ""),
+            _encode_json(add_counts(counts[key])).decode() if key in counts else None,
         )
-        for (scenario_id, tenant_id, minute, metric_type, metric_name), value in sorted(sums.items())
+        for key, value in sorted(sums.items())
+        for scenario_id, tenant_id, minute, metric_type, metric_name in (key,)
     ]
 
 

@@ -19,6 +19,7 @@ import redis.asyncio as redis
 
 from mockupaws.api.app import build_app
 from mockupaws.runtime.settings import Settings
+from mockupaws.schemas.distributions import bucket_of
 from mockupaws.schemas.rollups import UNIT_OF
 from tests.conftest import Demo, make_tenant
 
@@ -66,18 +67,19 @@ async def store_lines(owner: asyncpg.Connection[asyncpg.Record], demo: Demo, cou
 
 async def store_rollups(owner: asyncpg.Connection[asyncpg.Record], demo: Demo, minute: datetime = NOW) -> None:
     minute = minute.replace(second=0)
-    for kind, name, value in [
-        ("ingest", "requests", 2),
-        ("ingest", "entries", 20),
-        ("ingest", "bytes", 2000),
-        ("bedrock", "tokens", 500),
-        ("sqs", "blocks", 20),
-        ("pii", "entries", 10),
-        ("pii", "EMAIL", 10),
-        ("size", "128", 20),
-    ]:
+    rollups: list[tuple[str, str, int, dict[str, int] | None]] = [
+        ("ingest", "requests", 2, None),
+        ("ingest", "entries", 20, {"0": 15, "7": 5}),
+        ("ingest", "bytes", 2000, {str(bucket_of(100)): 20}),
+        ("bedrock", "tokens", 500, {str(bucket_of(25)): 20}),
+        ("sqs", "blocks", 20, {"2": 10, "10": 4}),
+        ("pii", "entries", 10, None),
+        ("pii", "EMAIL", 10, None),
+        ("size", "128", 20, None),
+    ]
+    for kind, name, value, counts in rollups:
         await owner.execute(
-            "INSERT INTO scenario_metrics VALUES ($1,$2,$3,$4,$5,$6,$7,NULL)",
+            "INSERT INTO scenario_metrics VALUES ($1,$2,$3,$4,$5,$6,$7,$8)",
             demo.tenant_id,
             demo.scenario_id,
             minute,
@@ -85,6 +87,7 @@ async def store_rollups(owner: asyncpg.Connection[asyncpg.Record], demo: Demo, m
             name,
             value,
             UNIT_OF[kind, name],
+            json.dumps(counts) if counts else None,
         )
 
 
@@ -284,6 +287,24 @@ async def test_totals_series_and_bill_are_those_of_the_rollups(
     assert other.json()["after"]["complete"] is False
     wrong = await client.post(f"{path}/what-if", json={"architecture": {"queue": {"batch_size": 0}}})
     assert wrong.status_code == 422
+
+
+async def test_the_profile_is_that_of_the_minutes_asked_for(
+    client: httpx.AsyncClient, owner: asyncpg.Connection[asyncpg.Record], demo: Demo
+) -> None:
+    await store_rollups(owner, demo)
+    await store_rollups(owner, demo, NOW - timedelta(minutes=2))
+    path = f"/api/v1/scenarios/{demo.scenario_id}/profile"
+    profile = (await client.get(path)).json()
+    assert profile["sqs_requests"] == {"1": 40, "2": 20, "10": 8}
+    assert (profile["tokens"]["p50"], profile["tokens"]["sum"], profile["tokens"]["mean"]) == (25, 1000, "25")
+    assert profile["size_bytes"]["relative_error"] == "0.03125"
+    assert abs(profile["size_bytes"]["p99"] - 100) <= 3
+    rate = profile["lines_per_second"]
+    assert (rate["seconds"], rate["max"], rate["p50"], rate["p99"]) == (120, 15, 0, 15)
+    one = (await client.get(path, params={"from": (NOW - timedelta(minutes=1)).isoformat()})).json()
+    assert one["sqs_requests"]["2"] == 10
+    assert (await client.get(path, params={"from": NOW.isoformat(), "to": "2000-01-01T00:00:00Z"})).status_code == 400
 
 
 async def test_receipts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import msgspec
@@ -9,7 +10,9 @@ import msgspec
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.analysed import AnalysedRequest, LineColumns, decode_analysed, encode_analysed
 from mockupaws.schemas.dead_letters import DeadLetter, Reason, encode_dead_letter
+from mockupaws.schemas.distributions import add_counts
 from mockupaws.schemas.topics import DEAD_LETTERS
+from mockupaws.stream_processors.roll_up import merge, roll_up
 from tests.integration.sinks.sink_process import (
     SCENARIO,
     TENANT,
@@ -59,6 +62,29 @@ async def test_a_repeated_request_is_stored_once_within_and_across_batches(setti
         assert await connection.fetchval(LETTERS) == 0
         rollup = await connection.fetchval("SELECT sum(value) FROM scenario_metrics WHERE metric_name = 'entries'")
         assert int(rollup) == 3
+
+
+async def test_distributions_are_added_key_by_key(settings: Settings) -> None:
+    requests = [analysed_request(["x" * size for size in sizes]) for sizes in ([100, 100, 40], [100], [5_000, 40])]
+    with running_sink(settings, "postgres"):
+        for stored, request in zip((3, 4, 6), requests, strict=True):
+            deltas = roll_up(request.received_at_us, request.lines)
+            await publish_requests(settings, msgspec.structs.replace(request, deltas=deltas))
+            await until_equal(settings, STORED, stored)
+    expected = merge(d for r in requests for d in roll_up(0, r.lines) if d.metric_name in ("bytes", "blocks"))
+    async with owner_connection(settings) as connection:
+        rows = await connection.fetch(
+            "SELECT metric_name, sum(value)::bigint AS value, jsonb_agg(extra_data) AS counts FROM scenario_metrics "
+            "WHERE metric_name IN ('bytes', 'blocks') GROUP BY metric_name ORDER BY metric_name DESC"
+        )
+    found = {
+        row["metric_name"]: (
+            row["value"],
+            add_counts({int(key): count for key, count in part.items()} for part in json.loads(row["counts"])),
+        )
+        for row in rows
+    }
+    assert found == {delta.metric_name: (delta.value, delta.counts) for delta in expected}
 
 
 async def test_another_body_under_a_stored_id_becomes_one_dead_letter(settings: Settings) -> None:

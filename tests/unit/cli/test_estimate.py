@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from decimal import Decimal
 from pathlib import Path
 
 from mockupaws.cli.estimate import quantities_of
@@ -36,6 +37,31 @@ def test_processes_and_compression_do_not_matter(tmp_path: Path) -> None:
     totals = quantities_of_deltas(one.deltas)
     assert totals.entries == sum(totals.sizes.values()) == 12_000
     assert 0.2 < totals.pii_entries / totals.entries < 0.4
+
+
+def test_batches_and_the_spread_are_those_of_a_hand_count(tmp_path: Path) -> None:
+    file = tmp_path / "big.log"
+    sizes = [30_000, 70_000, 10] * 400
+    file.write_text("".join(f"{'x' * size}\n" for size in sizes))
+    measured = measure_files([str(file)], None, NOW_US)
+    quantities = quantities_of(measured, None)
+    profile = measured.profile(quantities)
+
+    def chunks(batch: int) -> int:
+        """Requests of 1,000 lines as `send` makes them, each sent in calls of `batch`."""
+        requests = [sizes[:1000], sizes[1000:]]
+        calls = [lines[n : n + batch] for lines in requests for n in range(0, len(lines), batch)]
+        return sum(-(-sum(call) // 65_536) for call in calls)
+
+    assert profile.sqs_requests == {batch: chunks(batch) for batch in range(1, 11)}
+    assert profile.size_bytes.sum == sum(sizes)
+    assert abs(profile.size_bytes.p50 - 30_000) <= 30_000 * profile.size_bytes.relative_error
+
+
+def test_the_arrival_rate_is_that_of_the_lines_own_seconds(tmp_path: Path) -> None:
+    measured = measure_files([write_logs(tmp_path / "a.log", 60, 1_795_000_020)], None, NOW_US)
+    rate = measured.profile(quantities_of(measured, None)).lines_per_second
+    assert (rate.seconds, rate.p50, rate.max, rate.peak_to_mean) == (60, 1, 1, Decimal(1))
 
 
 def test_the_span_is_that_of_the_lines_own_timestamps(tmp_path: Path) -> None:
