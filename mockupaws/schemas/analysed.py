@@ -94,6 +94,8 @@ class AnalysedRequest(msgspec.Struct, array_like=True, frozen=True):
     deltas: list[Delta]
     part: list[int] | None = None
     """The entries that were redriven, named by their positions in the request. None: the request is whole."""
+    policy_version: int = 0
+    """The version of the tenant's policy by which the lines were redacted; 0: the default, all types masked."""
 
     @property
     def applied_key(self) -> UUID:

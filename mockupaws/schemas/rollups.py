@@ -36,6 +36,14 @@ ROLLUP_METRICS: tuple[RollupMetric, ...] = (
     RollupMetric("pii", "entries", "entries", "entries with at least one finding"),
     *(RollupMetric("pii", name, "entries", f"entries with at least one {name}") for name in PII_TYPES),
     *(
+        metric
+        for name in PII_TYPES
+        for metric in (
+            RollupMetric("shadow", f"{name}.lines", "entries", f"entries the shadow action of {name} would act on"),
+            RollupMetric("shadow", f"{name}.findings", "findings", f"findings it would act on ({name})"),
+        )
+    ),
+    *(
         RollupMetric("size", str(bound), "entries", f"entries of at most {bound} bytes and more than half of it")
         for bound in SIZE_BUCKETS
     ),

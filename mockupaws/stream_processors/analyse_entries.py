@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,9 +20,13 @@ from mockupaws.schemas.requests import Entry, IngestRequest
 from mockupaws.stream_processors.count_sqs_blocks import count_sqs_blocks
 from mockupaws.stream_processors.count_tokens import TokenCounter
 from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, Scanner
+from mockupaws.stream_processors.detect_pii.table import RULE_VERSIONS
+from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
+from mockupaws.stream_processors.policies.draft import Draft, open_draft
+from mockupaws.stream_processors.policies.marks import LINE_DROPPED
 from mockupaws.stream_processors.redact import (
-    mask_of,
-    redact,
+    Redacted,
+    RedactedAttributes,
     redact_attributes,
     redact_text,
     without_half_pairs,
@@ -32,7 +36,8 @@ from mockupaws.stream_processors.roll_up import roll_up
 
 _SEPARATOR_TEXT = SEPARATOR.decode()
 _CACHED_LABELS = 4096
-"""Sources and levels repeat: distinct ones kept with what was found in them."""
+"""Sources and levels repeat: distinct ones kept with what was found in them, for each policy."""
+_CACHED_POLICIES = 256
 
 _Findings = dict[int, list[Found]]
 
@@ -46,6 +51,10 @@ class Finding(msgspec.Struct, frozen=True):
     end: int
     score: float
     rule: str
+    version: int
+    """Of the rule."""
+    action: str
+    """What the policy does with it."""
 
 
 class AnalysedEntry(msgspec.Struct, frozen=True):
@@ -73,16 +82,19 @@ class Analyser:
         self._scanner = scanner or Scanner()
         self._count_tokens = count_tokens or TokenCounter()
         self._encode_json = msgspec.json.Encoder().encode
-        self._redact_label = lru_cache(_CACHED_LABELS)(partial(redact_text, self._scanner))
+        self._redactor_of = lru_cache(_CACHED_POLICIES)(self._new_redactor)
 
-    def analyse_request(self, request: IngestRequest) -> AnalysedRequest:
-        """Raises what a step raises; `analyse_entry` then tells which entry it was."""
-        lines, _ = self._analyse(request.entries, request.indexes)
-        return self.request_of(request, lines)
+    def analyse_request(self, request: IngestRequest, policy: CompiledPolicy = DEFAULT_POLICY) -> AnalysedRequest:
+        """Raises what a step raises; `analyse_part` of a single entry then tells which entry it was."""
+        return self.analyse_part(request, range(len(request.entries)), policy)
 
-    def request_of(self, request: IngestRequest, lines: LineColumns) -> AnalysedRequest:
-        """The analysed request that holds these lines of it."""
-        deltas = roll_up(request.received_at_us, lines)
+    def analyse_part(
+        self, request: IngestRequest, positions: Sequence[int], policy: CompiledPolicy = DEFAULT_POLICY
+    ) -> AnalysedRequest:
+        """The analysed request that holds only those of its entries that stand at `positions` in `request.entries`."""
+        entries, indexes = request.entries, request.indexes
+        analysis = self._analyse([entries[at] for at in positions], [indexes[at] for at in positions], policy)
+        deltas = roll_up(request.received_at_us, analysis.lines, analysis.shadow.values())
         if request.entry_indexes is not None:  # its request was counted with the other lines
             deltas = [delta for delta in deltas if delta.metric_name != "requests"]
         return AnalysedRequest(
@@ -92,25 +104,20 @@ class Analyser:
             request.received_at_us,
             request.body_hash,
             request.accepted,
-            lines,
+            analysis.lines,
             deltas,
             request.entry_indexes,
+            policy.version,
         )
 
-    def analyse_lines(self, request: IngestRequest, positions: Sequence[int]) -> LineColumns:
-        """Columns of the entries at `positions` in `request.entries`."""
-        indexes = request.indexes
-        entries = [request.entries[position] for position in positions]
-        return self._analyse(entries, [indexes[position] for position in positions])[0]
+    def analyse_entry(self, entry: Entry, policy: CompiledPolicy = DEFAULT_POLICY) -> AnalysedEntry:
+        return self.analyse_entries([entry], policy)[0]
 
-    def analyse_entry(self, entry: Entry) -> AnalysedEntry:
-        return self.analyse_entries([entry])[0]
-
-    def analyse_entries(self, entries: Sequence[Entry]) -> list[AnalysedEntry]:
+    def analyse_entries(self, entries: Sequence[Entry], policy: CompiledPolicy = DEFAULT_POLICY) -> list[AnalysedEntry]:
         """The same as `analyse_request` finds, entry by entry, with each message's findings."""
-        lines, found = self._analyse(entries, list(range(len(entries))))
+        lines, found, _ = self._analyse(entries, list(range(len(entries))), policy)
         return [
-            AnalysedEntry(_in_characters(entries[index].message, found.get(index, [])), *columns)
+            AnalysedEntry(_in_characters(entries[index].message, found.get(index, []), policy), *columns)
             for index, *columns in zip(
                 lines.index,
                 lines.message,
@@ -127,41 +134,66 @@ class Analyser:
             )
         ]
 
-    def _analyse(self, entries: Sequence[Entry], indexes: list[int]) -> tuple[LineColumns, _Findings]:
-        """Columns in the order of `entries`, and the findings of each message that has any, by position."""
+    def _analyse(self, entries: Sequence[Entry], indexes: list[int], policy: CompiledPolicy) -> _Analysis:
+        """Columns in the order of `entries`, and what else is to be told of them, by position."""
+        redactor = self._redactor_of(policy)
         batch = _Batch.of([entry.message for entry in entries])
         found = self._find(batch.joined, batch.texts)
         masks = [0] * len(entries)
+        shadow: dict[int, list[str]] = {}
         texts, messages = batch.texts, batch.messages
+        kept: _Findings = {}
+        drafts: dict[int, Draft] = {}
         hidden = found
         while hidden:  # again on what was redacted: something may show only once its neighbour is masked
             for position, findings in hidden.items():
-                masks[position] |= mask_of(findings)
-                texts[position] = redact(texts[position], findings)
-            again = [texts[position] for position in hidden]
+                if hidden is found:
+                    drafts[position] = open_draft(texts[position])
+                    if drafts[position].held:  # it has marks of before: to be scanned with these made plain
+                        continue
+                applied = policy.apply(drafts[position], findings)
+                drafts[position] = applied.draft
+                masks[position] |= applied.pii_mask
+                if hidden is found:
+                    kept[position] = applied.findings
+                if applied.shadow:
+                    shadow.setdefault(position, []).extend(applied.shadow)
+            again = [drafts[position].data for position in hidden]
             still = self._find(SEPARATOR.join(again), again)
             hidden = {position: still[number] for number, position in enumerate(hidden) if number in still}
-        for position in found:
+        for position, draft in drafts.items():
+            texts[position] = draft.final()
             messages[position] = texts[position].decode()
         payloads, sizes = batch.sent, batch.sizes
         attributes: list[str | None] = [None] * len(entries)
         if any(entry.attributes for entry in entries):
-            self._analyse_attributes(entries, attributes, payloads, sizes, masks)
+            self._analyse_attributes(entries, redactor, attributes, payloads, sizes, masks, shadow)
+        sources = _redact_labels([entry.source for entry in entries], redactor, masks, shadow)
+        levels = _redact_labels([entry.level for entry in entries], redactor, masks, shadow)
+        if policy.line_dropping_bits:
+            for position, mask in enumerate(masks):
+                if mask & policy.line_dropping_bits:
+                    texts[position], messages[position] = LINE_DROPPED, LINE_DROPPED.decode()
+                    attributes[position] = None
         sha256 = hashlib.sha256
         lines = LineColumns(
             index=indexes,
             message=messages,
             message_hash=[sha256(text).digest() for text in texts],
             timestamp_us=[entry.timestamp_us for entry in entries],
-            source=self._redact_labels([entry.source for entry in entries], masks),
-            level=self._redact_labels([entry.level for entry in entries], masks),
+            source=sources,
+            level=levels,
             attributes=attributes,
             size_bytes=sizes,
             token_count=self._count_tokens(payloads),
             sqs_blocks=count_sqs_blocks(sizes),
             pii_mask=masks,
         )
-        return lines, found
+        return _Analysis(lines, kept, shadow)
+
+    def _new_redactor(self, policy: CompiledPolicy) -> _Redactor:
+        label = lru_cache(_CACHED_LABELS)(partial(redact_text, self._scanner, policy=policy))
+        return _Redactor(policy, label, partial(redact_attributes, self._scanner, policy=policy))
 
     def _find(self, joined: bytes, texts: list[bytes]) -> _Findings:
         """The findings of each text that has any, by position, in bytes of that text."""
@@ -180,15 +212,17 @@ class Analyser:
     def _analyse_attributes(
         self,
         entries: Sequence[Entry],
+        redactor: _Redactor,
         attributes: list[str | None],
         payloads: list[str],
         sizes: list[int],
         masks: list[int],
+        shadow: dict[int, list[str]],
     ) -> None:
         """Completes the columns of the entries that have attributes.
 
-        Most hold nothing: their JSON is scanned as it is, and only where something is found, or an escape might hide
-        it, are the leaves walked.
+        Most hold nothing: their JSON is scanned as it is, and only where something is found, an escape might hide it,
+        or the policy names fields, are the leaves walked.
         """
         positions = [position for position, entry in enumerate(entries) if entry.attributes]
         encoded = [self._encode_json(entries[position].attributes) for position in positions]
@@ -197,20 +231,42 @@ class Analyser:
             text = encoded[number].decode()
             payloads[position] += text
             sizes[position] += len(encoded[number])
-            if number in suspects or "\\" in text:
-                redacted, mask = redact_attributes(self._scanner, entries[position].attributes or {})
-                masks[position] |= mask
-                text = self._encode_json(redacted).decode()
+            if number in suspects or "\\" in text or redactor.policy.treats_fields:
+                redacted = redactor.attributes(entries[position].attributes or {})
+                masks[position] |= redacted.pii_mask
+                if redacted.shadow:
+                    shadow.setdefault(position, []).extend(redacted.shadow)
+                text = self._encode_json(redacted.values).decode()
             attributes[position] = text
 
-    def _redact_labels(self, labels: list[str], masks: list[int]) -> list[str]:
-        """Sources or levels redacted; what is found in them is added to `masks`."""
-        redacted: list[str] = []
-        for position, label in enumerate(labels):
-            text, mask = self._redact_label(label)
-            redacted.append(text)
-            masks[position] |= mask
-        return redacted
+
+class _Redactor(NamedTuple):
+    """The redaction of labels and attributes under one policy."""
+
+    policy: CompiledPolicy
+    label: Callable[[str], Redacted]
+    attributes: Callable[[dict[str, Any]], RedactedAttributes]
+
+
+class _Analysis(NamedTuple):
+    lines: LineColumns
+    found: _Findings
+    """Of each message in which any scan hit."""
+    shadow: dict[int, list[str]]
+    """The shadow rules that would have acted on an entry, once for each finding."""
+
+
+def _redact_labels(labels: list[str], redactor: _Redactor, masks: list[int], shadow: dict[int, list[str]]) -> list[str]:
+    """Sources or levels redacted; what is found in them is added to `masks` and `shadow`."""
+    redacted: list[str] = []
+    redact = redactor.label
+    for position, label in enumerate(labels):
+        text, mask, would_act = redact(label)
+        redacted.append(text)
+        masks[position] |= mask
+        if would_act:
+            shadow.setdefault(position, []).extend(would_act)
+    return redacted
 
 
 class _Batch(NamedTuple):
@@ -241,7 +297,7 @@ class _Batch(NamedTuple):
         return cls(messages, [len(message.encode()) for message in messages], shown, texts, SEPARATOR.join(texts))
 
 
-def _in_characters(message: str, findings: list[Found]) -> list[Finding]:
+def _in_characters(message: str, findings: list[Found], policy: CompiledPolicy) -> list[Finding]:
     """Byte offsets in the text that was scanned as character offsets in the message as sent."""
     if not findings:
         return []
@@ -252,5 +308,6 @@ def _in_characters(message: str, findings: list[Found]) -> list[Finding]:
         start = character + len(data[byte : found.start].decode())
         end = start + len(data[found.start : found.end].decode())
         byte, character = found.end, end
-        shown.append(Finding(found.pii_type, start, end, found.score, found.rule))
+        action = policy.action_of(found.pii_type)
+        shown.append(Finding(found.pii_type, start, end, found.score, found.rule, RULE_VERSIONS[found.rule], action))
     return shown

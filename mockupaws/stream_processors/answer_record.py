@@ -23,6 +23,7 @@ from mockupaws.schemas.requests import (
 )
 from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS, Topic
 from mockupaws.stream_processors.analyse_entries import Analyser
+from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy, PolicyOf, always_default
 
 _RECORD_OVERHEAD_BYTES = 64 * 1024
 """Room for headers and batch framing below the broker's limit."""
@@ -55,7 +56,9 @@ class Answer:
     """Why, where it is a dead letter."""
 
 
-def answer_record(analyser: Analyser, record: SourceRecord, now_us: int) -> list[Answer]:
+def answer_record(
+    analyser: Analyser, record: SourceRecord, now_us: int, policy_of: PolicyOf = always_default
+) -> list[Answer]:
     """At least one answer. Each entry of the record stands in exactly one of them."""
     if record.schema_version != str(SCHEMA_VERSION).encode():
         detail = f"this release reads version {SCHEMA_VERSION}"
@@ -67,10 +70,11 @@ def answer_record(analyser: Analyser, record: SourceRecord, now_us: int) -> list
         requests, letters = _decode_one_by_one(record, now_us)
     analysed: list[_Pair] = []
     for request in requests:
+        policy = policy_of(request.tenant_id)
         try:
-            analysed.append((request, analyser.analyse_request(request)))
+            analysed.append((request, analyser.analyse_request(request, policy)))
         except Exception:  # any step may raise anything: its neighbours must not suffer
-            rest, failed, detail = _analyse_one_by_one(analyser, request)
+            rest, failed, detail = _analyse_one_by_one(analyser, request, policy)
             letters.append(_part_of_request(record, request, failed, "analysis_failed", detail, now_us))
             if rest is not None:
                 analysed.append((request, rest))
@@ -112,14 +116,16 @@ def _letter_about_piece(record: SourceRecord, position: int, piece: bytes, detai
     )
 
 
-def _analyse_one_by_one(analyser: Analyser, request: IngestRequest) -> tuple[AnalysedRequest | None, list[int], str]:
+def _analyse_one_by_one(
+    analyser: Analyser, request: IngestRequest, policy: CompiledPolicy
+) -> tuple[AnalysedRequest | None, list[int], str]:
     """The request without the entries that fail (None where all do), where those stand, and how the first failed."""
     good: list[int] = []
     failed: list[int] = []
     detail = ""
     for position in range(len(request.entries)):
         try:
-            analyser.analyse_lines(request, [position])
+            analyser.analyse_part(request, [position], policy)
         except Exception as error:
             failed.append(position)
             detail = detail or _describe(error)
@@ -128,7 +134,7 @@ def _analyse_one_by_one(analyser: Analyser, request: IngestRequest) -> tuple[Ana
     if not good:
         return None, failed, detail
     try:
-        return analyser.request_of(request, analyser.analyse_lines(request, good)), failed, detail
+        return analyser.analyse_part(request, good, policy), failed, detail
     except Exception as error:  # entries that pass alone and fail together
         return None, list(range(len(request.entries))), _describe(error)
 

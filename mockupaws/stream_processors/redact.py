@@ -1,4 +1,4 @@
-"""Replaces what was found: `[EMAIL]`, and `[CREDIT_CARD:1111]` where the last four digits are customary.
+"""Replaces what was found in a text or in attributes, as the tenant's policy says (policies.apply_policy).
 
 Redacting what is already redacted changes nothing: no expression matches a mark, a value that is a mark counts as
 masked, and what is redacted is scanned again, since something may show only once its neighbour is masked.
@@ -6,38 +6,37 @@ masked, and what is redacted is scanned again, since something may show only onc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from mockupaws.schemas.pii_types import PII_BIT
 from mockupaws.stream_processors.detect_pii.api_token import is_api_token
 from mockupaws.stream_processors.detect_pii.password import is_password
 from mockupaws.stream_processors.detect_pii.scan import Found, Scanner
+from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, NEVER_SCAN, CompiledPolicy
+from mockupaws.stream_processors.policies.draft import Draft, open_draft
+from mockupaws.stream_processors.policies.marks import is_mark
 
 VISIBLE_NUL = "\u2400"
 """Stands for U+0000, which Postgres' text refuses."""
-
-_KEEPS_LAST_FOUR = "CREDIT_CARD"
-
-
-def redact(data: bytes, findings: Iterable[Found]) -> bytes:
-    """`data` with a mark in place of each finding; findings are in order and don't overlap."""
-    pieces: list[bytes] = []
-    position = 0
-    for found in findings:
-        pieces.append(data[position : found.start])
-        pieces.append(_mark(found.pii_type, data[found.start : found.end]))
-        position = found.end
-    pieces.append(data[position:])
-    return b"".join(pieces)
+_BY_NAME = "field.name"
+"""Rule of a value that its name alone tells."""
+_BY_SELECTOR = "field.selector"
+"""Rule of a value that a selector of the policy tells."""
 
 
-def mask_of(findings: Iterable[Found]) -> int:
-    """The bits (schemas.pii_types) of the types found."""
-    mask = 0
-    for found in findings:
-        mask |= PII_BIT[found.pii_type]
-    return mask
+class Redacted(NamedTuple):
+    """A text as it may be stored."""
+
+    text: str
+    pii_mask: int
+    """Bits (schemas.pii_types) of the types found."""
+    shadow: tuple[str, ...] = ()
+    """The shadow rules that would have acted, one for each finding."""
+
+
+class RedactedAttributes(NamedTuple):
+    values: dict[str, Any]
+    pii_mask: int
+    shadow: tuple[str, ...] = ()
 
 
 def without_nul(text: str) -> str:
@@ -50,80 +49,100 @@ def without_half_pairs(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def redact_text(scanner: Scanner, text: str) -> tuple[str, int]:
-    """One text redacted, and the types found in it."""
-    data, mask = _redact_all(scanner, without_nul(without_half_pairs(text)).encode())
-    return data.decode(), mask
+def _storable(text: str) -> str:
+    return without_nul(without_half_pairs(text))
 
 
-def _redact_all(scanner: Scanner, data: bytes) -> tuple[bytes, int]:
+def redact_text(scanner: Scanner, text: str, policy: CompiledPolicy = DEFAULT_POLICY) -> Redacted:
     """Ends, as each round turns characters into marks, which are not found again."""
+    draft = open_draft(_storable(text).encode())
     mask = 0
-    while findings := scanner.scan(data):
-        mask |= mask_of(findings)
-        data = redact(data, findings)
-    return data, mask
+    shadow: list[str] = []
+    while findings := scanner.scan(draft.data):
+        applied = policy.apply(draft, findings)
+        draft = applied.draft
+        mask |= applied.pii_mask
+        shadow += applied.shadow
+    return Redacted(draft.final().decode(), mask, tuple(shadow))
 
 
-def redact_attributes(scanner: Scanner, attributes: dict[str, Any]) -> tuple[dict[str, Any], int]:
+def redact_attributes(
+    scanner: Scanner, attributes: dict[str, Any], policy: CompiledPolicy = DEFAULT_POLICY
+) -> RedactedAttributes:
     """The same object with each leaf and each name redacted, and the types found.
 
     A leaf is read together with its name, so `{"password": …}` is told as `password=…` is. A number in which
     something is found becomes a text.
     """
-    walk = _Walk(scanner)
-    return walk.object(attributes), walk.pii_mask
+    walk = _Walk(scanner, policy)
+    return RedactedAttributes(walk.object(attributes, "", None), walk.pii_mask, tuple(walk.shadow))
 
 
 class _Walk:
-    def __init__(self, scanner: Scanner) -> None:
+    def __init__(self, scanner: Scanner, policy: CompiledPolicy) -> None:
         self._scanner = scanner
+        self._policy = policy
         self.pii_mask = 0
+        self.shadow: list[str] = []
 
-    def object(self, values: dict[str, Any]) -> dict[str, Any]:
+    def object(self, values: dict[str, Any], path: str, treat_as: str | None) -> dict[str, Any]:
+        """`path`: the dotted names that lead here, each with a dot; `treat_as`: what a selector said of all below."""
         redacted: dict[str, Any] = {}
         for name, value in values.items():
-            shown = self._name(str(name))
+            shown = _storable(str(name)) if treat_as == NEVER_SCAN else self._name(str(name))
             while shown in redacted:
                 shown += "'"  # two names that redact to one mark both stay
-            redacted[shown] = self._value(str(name), value)
+            within = f"{path}{shown}"
+            redacted[shown] = self._value(shown, value, within, self._policy.fields.meaning_of(within) or treat_as)
         return redacted
 
-    def _value(self, name: str, value: Any) -> Any:
+    def _value(self, name: str, value: Any, path: str, treat_as: str | None) -> Any:
         match value:
             case str():
-                return self._leaf(name, value)
+                return self._leaf(name, value, treat_as)
             case dict():
-                return self.object(value)
+                return self.object(value, f"{path}.", treat_as)
             case list():
-                return [self._value(name, item) for item in value]
+                return [self._value(name, item, path, treat_as) for item in value]
             case bool() | None:
                 return value
             case int() | float():
                 text = str(value)
-                shown = self._leaf(name, text)
+                shown = self._leaf(name, text, treat_as)
                 return value if shown == text else shown
         return value
 
     def _name(self, name: str) -> str:
-        shown, mask = redact_text(self._scanner, name)
-        self.pii_mask |= mask
-        return shown
+        redacted = redact_text(self._scanner, name, self._policy)
+        self.pii_mask |= redacted.pii_mask
+        self.shadow += redacted.shadow
+        return redacted.text
 
-    def _leaf(self, name: str, value: str) -> str:
-        value = without_nul(without_half_pairs(value))
-        prefix = without_nul(without_half_pairs(name)).encode() + b"="
+    def _leaf(self, name: str, value: str, treat_as: str | None) -> str:
+        value = _storable(value)
         data = value.encode()
-        findings = self._findings(prefix, data)
+        if treat_as is not None:
+            untouched = treat_as == NEVER_SCAN or not value or is_mark(data)
+            return value if untouched else self._as_a_whole(treat_as, _BY_SELECTOR, data)
+        prefix = _storable(name).encode() + b"="
+        draft = open_draft(data)
+        findings = self._findings(prefix, draft.data)
         named = _type_by_name(name, value)
-        if named is not None and not (len(findings) == 1 and findings[0].end - findings[0].start == len(data)):
-            self.pii_mask |= PII_BIT[named]
-            return _mark(named, data).decode()
+        if named is not None and not (len(findings) == 1 and findings[0].end - findings[0].start == len(draft.data)):
+            return value if is_mark(data) else self._as_a_whole(named, _BY_NAME, data)
         while findings:
-            self.pii_mask |= mask_of(findings)
-            data = redact(data, findings)
-            findings = self._findings(prefix, data)
-        return data.decode()
+            draft = self._apply(draft, findings)
+            findings = self._findings(prefix, draft.data)
+        return draft.final().decode()
+
+    def _as_a_whole(self, pii_type: str, rule: str, data: bytes) -> str:
+        return self._apply(Draft(data), [Found(0, len(data), pii_type, rule, 1.0)]).final().decode()
+
+    def _apply(self, draft: Draft, findings: list[Found]) -> Draft:
+        applied = self._policy.apply(draft, findings)
+        self.pii_mask |= applied.pii_mask
+        self.shadow += applied.shadow
+        return applied.draft
 
     def _findings(self, prefix: bytes, data: bytes) -> list[Found]:
         """What is found in `data` where it stands behind `prefix`."""
@@ -141,9 +160,3 @@ def _type_by_name(name: str, value: str) -> str | None:
     if is_api_token(name, value):
         return "API_TOKEN"
     return None
-
-
-def _mark(pii_type: str, original: bytes) -> bytes:
-    if pii_type == _KEEPS_LAST_FOUR:
-        return b"[%b:%b]" % (pii_type.encode(), original[-4:])
-    return b"[%b]" % pii_type.encode()

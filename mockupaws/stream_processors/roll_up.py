@@ -20,8 +20,11 @@ _SMALLEST_POWER = SIZE_BUCKETS[0].bit_length() - 1
 _LARGEST_POWER = SIZE_BUCKETS[-1].bit_length() - 1
 
 
-def roll_up(received_at_us: int, lines: LineColumns) -> list[Delta]:
-    """The deltas of one request; none where no line is left of it."""
+def roll_up(received_at_us: int, lines: LineColumns, shadow: Iterable[list[str]] = ()) -> list[Delta]:
+    """The deltas of one request; none where no line is left of it.
+
+    `shadow`: of each line on which shadow rules would have acted, their names, once for each finding.
+    """
     count = len(lines.index)
     if not count:
         return []
@@ -36,6 +39,7 @@ def roll_up(received_at_us: int, lines: LineColumns) -> list[Delta]:
         Delta(minute, "sqs", "blocks", sum(lines.sqs_blocks), count_batched_requests(sizes)),
         *[Delta(minute, "pii", name, value) for name, value in _pii_totals(lines.pii_mask)],
         *[Delta(minute, "size", name, value) for name, value in _size_totals(sizes)],
+        *[Delta(minute, "shadow", name, value) for name, value in _shadow_totals(shadow)],
     ]
 
 
@@ -64,6 +68,18 @@ def _pii_totals(masks: list[int]) -> list[tuple[str, int]]:
             by_type[name] += count
     with_findings = len(masks) - masks.count(0)
     return [("entries", with_findings), *by_type.items()]
+
+
+def _shadow_totals(shadow: Iterable[list[str]]) -> list[tuple[str, int]]:
+    findings: Counter[str] = Counter()
+    lines: Counter[str] = Counter()
+    for names in shadow:
+        findings.update(names)
+        lines.update(set(names))
+    return [
+        *((f"{name}.lines", count) for name, count in lines.items()),
+        *((f"{name}.findings", count) for name, count in findings.items()),
+    ]
 
 
 def _size_totals(sizes: list[int]) -> list[tuple[str, int]]:

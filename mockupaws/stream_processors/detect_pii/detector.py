@@ -30,6 +30,8 @@ class Expression:
     score: float
     """Share of hits passing the check that are expected to be right: 1.0 where a checksum or a prefix proves it."""
     caseless: bool = False
+    version: int = 1
+    """Counted up with each change that finds more, or less, than before."""
 
 
 @dataclass(frozen=True, slots=True)

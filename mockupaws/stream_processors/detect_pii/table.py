@@ -34,3 +34,7 @@ DETECTORS: tuple[Detector, ...] = (
     IPV6,
     IPV4,
 )
+
+RULE_VERSIONS: dict[str, int] = {
+    expression.rule: expression.version for detector in DETECTORS for expression in detector.expressions
+}

@@ -17,6 +17,8 @@ from mockupaws.schemas.analysed import AnalysedRequest, decode_analysed, encode_
 from mockupaws.schemas.dead_letters import DeadLetter, decode_dead_letter, encode_dead_letter
 from mockupaws.schemas.requests import Entry, IngestRequest, decode_bundle, encode_request, join_bundle
 from mockupaws.stream_processors.analyse_entries import Analyser
+from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy
+from mockupaws.stream_processors.policies.document import read_policy
 
 EXAMPLES = Path(mockupaws.schemas.__file__).parent / "examples"
 
@@ -33,8 +35,13 @@ REQUEST = IngestRequest(
 )
 
 
+POLICY = CompiledPolicy(read_policy({"actions": {"IPV4": "flag"}, "shadow": {"actions": {"EMAIL": "drop"}}}), 3, None)
+
+
 def written() -> list[AnalysedRequest]:
-    return [Analyser().analyse_request(REQUEST), Analyser().analyse_request(PART)]
+    analyser = Analyser()
+    plain = [analyser.analyse_request(request) for request in (REQUEST, PART)]
+    return [*plain, analyser.analyse_request(REQUEST, POLICY)]
 
 
 PART = msgspec.structs.replace(REQUEST, entries=REQUEST.entries[1:], entry_indexes=[1], whole_entries=2)
@@ -65,7 +72,9 @@ def test_examples_of_before_a_field_was_appended_say_the_same() -> None:
         without_counts(written()[0])
     ]
     before = decode_analysed((EXAMPLES / "logs.analysed.v1.1.request.msgpack").read_bytes())
-    assert before == [without_counts(request) for request in written()]
+    assert before == [without_counts(request) for request in written()[:2]]
+    before = decode_analysed((EXAMPLES / "logs.analysed.v1.2.request.msgpack").read_bytes())
+    assert before == written()[:2]
 
 
 def without_counts(request: AnalysedRequest) -> AnalysedRequest:
@@ -80,7 +89,7 @@ def test_the_newest_bundle_is_what_is_written_today() -> None:
 
 
 def test_the_newest_analysed_record_is_what_is_written_today() -> None:
-    golden = (EXAMPLES / "logs.analysed.v1.2.request.msgpack").read_bytes()
+    golden = (EXAMPLES / "logs.analysed.v1.3.request.msgpack").read_bytes()
     assert decode_analysed(golden) == written()
     assert encode_analysed(written()) == golden
 

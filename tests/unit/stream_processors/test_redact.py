@@ -25,8 +25,8 @@ _TEXTS = st.lists(st.sampled_from(_PIECES + _GLUE * 4) | st.text(max_size=4), ma
 @settings(max_examples=400, deadline=None)
 @given(_TEXTS)
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
-    once, _ = redact_text(_SCANNER, text)
-    assert redact_text(_SCANNER, once) == (once, 0)
+    once = redact_text(_SCANNER, text).text
+    assert redact_text(_SCANNER, once) == (once, 0, ())
 
 
 _JSON = st.recursive(
@@ -39,9 +39,9 @@ _JSON = st.recursive(
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(_TEXTS | st.sampled_from(["password", "token", "ssn"]), _JSON, max_size=3))
 def test_redacted_attributes_keep_their_shape_and_redact_no_further(attributes: dict[str, Any]) -> None:
-    once, _ = redact_attributes(_SCANNER, attributes)
+    once = redact_attributes(_SCANNER, attributes).values
     assert len(once) == len(attributes)
-    assert redact_attributes(_SCANNER, once) == (once, 0)
+    assert redact_attributes(_SCANNER, once) == (once, 0, ())
     assert json.loads(json.dumps(once)) == once
 
 
@@ -56,8 +56,8 @@ def test_redacted_attributes_keep_their_shape_and_redact_no_further(attributes: 
     ],
 )
 def test_text_is_redacted_by_marks(text: str, redacted: str, types: tuple[str, ...]) -> None:
-    result, mask = redact_text(_SCANNER, text)
-    assert (result, types_of_mask(mask)) == (redacted, types)
+    result = redact_text(_SCANNER, text)
+    assert (result.text, types_of_mask(result.pii_mask)) == (redacted, types)
 
 
 def test_attributes_are_redacted_leaf_by_leaf_with_their_names() -> None:
@@ -69,8 +69,8 @@ def test_attributes_are_redacted_leaf_by_leaf_with_their_names() -> None:
         "ann@example.com": 1,
         "zoe@example.com": 2,
     }
-    redacted, mask = redact_attributes(_SCANNER, attributes)
-    assert redacted == {
+    redacted = redact_attributes(_SCANNER, attributes)
+    assert redacted.values == {
         "user": {"mail": "[EMAIL]", "passwordHash": "kept", "Password": "[PASSWORD]"},
         "cards": ["[CREDIT_CARD:1111]", 17, None, True, 1.5],
         "ssn": "[US_SSN]",
@@ -78,4 +78,4 @@ def test_attributes_are_redacted_leaf_by_leaf_with_their_names() -> None:
         "[EMAIL]": 1,
         "[EMAIL]'": 2,
     }
-    assert types_of_mask(mask) == ("EMAIL", "CREDIT_CARD", "US_SSN", "PASSWORD")
+    assert types_of_mask(redacted.pii_mask) == ("EMAIL", "CREDIT_CARD", "US_SSN", "PASSWORD")

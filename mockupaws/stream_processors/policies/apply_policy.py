@@ -1,0 +1,179 @@
+"""A policy compiled for the analyser: what becomes of the findings of one text. Pure, no I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from mockupaws.schemas.pii_types import PII_BIT, PII_TYPES
+from mockupaws.stream_processors.detect_pii.scan import Found
+from mockupaws.stream_processors.policies import marks
+from mockupaws.stream_processors.policies.document import KEYED_ACTIONS, Action, PolicyDocument
+from mockupaws.stream_processors.policies.draft import Draft, Held, around
+from mockupaws.stream_processors.policies.normalise import normalise
+from mockupaws.stream_processors.policies.select_fields import FieldSelector
+from mockupaws.stream_processors.policies.tenant_keys import TenantKey
+
+NEVER_SCAN = "never_scan"
+"""What a field selector says of a field that is left alone; otherwise it names the type to treat it as."""
+
+
+class Applied(NamedTuple):
+    """What became of one text."""
+
+    draft: Draft
+    findings: list[Found]
+    """Those that are personal data for this tenant."""
+    pii_mask: int
+    shadow: list[str]
+    """The name of each shadow rule that would have acted, once for each finding."""
+
+
+class CompiledPolicy:
+    """One version of one tenant's policy. Compared by identity."""
+
+    def __init__(self, document: PolicyDocument, version: int, key: TenantKey | None) -> None:
+        """Without `key`, what would need it is masked, and no exact value is allowed: never weaker, never a stop."""
+        self.version = version
+        """0: the tenant has stored none."""
+        self.lacks_key = key is None and document.needs_key
+        self._key = key
+        self._action_of: dict[str, Action] = {name: document.actions.get(name, "mask") for name in PII_TYPES}
+        if key is None:
+            for name, action in self._action_of.items():
+                if action in KEYED_ACTIONS:
+                    self._action_of[name] = "mask"
+        self._allowed_digests = frozenset((a.type, a.digest) for a in document.allow if a.digest is not None)
+        self._allowed_patterns: dict[str, list[list[str]]] = {}
+        for allowed in document.allow:
+            if allowed.pattern is not None:
+                pieces = _normalised_pattern(allowed.type, allowed.pattern)
+                self._allowed_patterns.setdefault(allowed.type, []).append(pieces)
+        self._types_with_digests = frozenset(pii_type for pii_type, _ in self._allowed_digests)
+        self._shadow_of: Mapping[str, Action] = document.shadow.actions
+        self.fields = FieldSelector(
+            (field.path, field.treat_as if field.treat_as is not None else NEVER_SCAN) for field in document.fields
+        )
+        self.treats_fields = any(field.treat_as is not None for field in document.fields)
+        self.line_dropping_bits = sum(PII_BIT[name] for name, act in self._action_of.items() if act == "drop_line")
+        """A line in which one of these types was found is dropped."""
+        self._only_masks = set(self._action_of.values()) == {"mask"} and not document.allow and not self._shadow_of
+
+    def apply(self, draft: Draft, findings: list[Found]) -> Applied:
+        """Each finding becomes a plain mark in the draft, however the policy has it in the end."""
+        return _mask_each(draft, findings) if self._only_masks and not draft.held else self._apply(draft, findings)
+
+    def action_of(self, pii_type: str) -> Action:
+        return self._action_of[pii_type]
+
+    def _apply(self, draft: Draft, findings: list[Found]) -> Applied:
+        kept: list[Found] = []
+        shadow: list[str] = []
+        pieces: list[bytes] = []
+        held: list[Held] = []
+        earlier = deque(draft.held)
+        mask = position = length = 0
+        for found in around(findings, draft.held):
+            start, end, pii_type = found[:3]
+            pieces.append(draft.data[position:start])
+            _carry_over(earlier, held, start, length - position)
+            length += start - position
+            original = draft.part(start, end)
+            while earlier and earlier[0].start < end:
+                earlier.popleft()
+            plain = marks.masked(pii_type, original)
+            if self._is_allowed(pii_type, original):
+                final = original
+            else:
+                final = self._final(pii_type, original, plain)
+                kept.append(found)
+                mask |= PII_BIT[pii_type]
+                if pii_type in self._shadow_of:
+                    shadow.append(pii_type)
+            if final is not plain:
+                held.append(Held(length, length + len(plain), final))
+            pieces.append(plain)
+            length += len(plain)
+            position = end
+        pieces.append(draft.data[position:])
+        _carry_over(earlier, held, len(draft.data), length - position)
+        return Applied(Draft(b"".join(pieces), held), kept, mask, shadow)
+
+    def _final(self, pii_type: str, original: bytes, plain: bytes) -> bytes:
+        match self._action_of[pii_type]:
+            case "flag":
+                return original
+            case "drop":
+                return marks.DROPPED
+            case "hash" if self._key is not None:
+                return marks.hashed(pii_type, self._key.digest(pii_type, original.decode("utf-8", "replace")))
+            case "encrypt" if self._key is not None:
+                return marks.encrypted(pii_type, self._key.encrypt(pii_type, original))
+        return plain
+
+    def _is_allowed(self, pii_type: str, original: bytes) -> bool:
+        patterns = self._allowed_patterns.get(pii_type)
+        if patterns is None and pii_type not in self._types_with_digests:
+            return False
+        value = original.decode("utf-8", "replace")
+        if patterns is not None:
+            normal = normalise(pii_type, value)
+            if any(_fits(pattern, normal) for pattern in patterns):
+                return True
+        if self._key is None or pii_type not in self._types_with_digests:
+            return False
+        return (pii_type, self._key.allow_digest(pii_type, value)) in self._allowed_digests
+
+
+def _mask_each(draft: Draft, findings: list[Found]) -> Applied:
+    pieces: list[bytes] = []
+    mask = position = 0
+    for found in findings:
+        mask |= PII_BIT[found.pii_type]
+        pieces += (
+            draft.data[position : found.start],
+            marks.masked(found.pii_type, draft.data[found.start : found.end]),
+        )
+        position = found.end
+    pieces.append(draft.data[position:])
+    return Applied(Draft(b"".join(pieces)), findings, mask, [])
+
+
+def _carry_over(earlier: deque[Held], held: list[Held], end: int, shift: int) -> None:
+    """Moves the marks of before that stand before `end` to their new place."""
+    while earlier and earlier[0].start < end:
+        mark = earlier.popleft()
+        held.append(Held(mark.start + shift, mark.end + shift, mark.final))
+
+
+def _normalised_pattern(pii_type: str, pattern: str) -> list[str]:
+    """What stands between the `*` of a pattern, normalised as values of the type are."""
+    return [normalise(pii_type, piece) if piece else "" for piece in pattern.split("*")]
+
+
+def _fits(pieces: list[str], value: str) -> bool:
+    """Whether the value starts with the first piece, ends with the last, and holds the others in order between them."""
+    first, last = pieces[0], pieces[-1]
+    if len(pieces) == 1:
+        return value == first
+    if not value.startswith(first) or not value.endswith(last):
+        return False
+    position, end = len(first), len(value) - len(last)
+    for piece in pieces[1:-1]:
+        position = value.find(piece, position, end)
+        if position < 0:
+            return False
+        position += len(piece)
+    return position <= end
+
+
+DEFAULT_POLICY = CompiledPolicy(PolicyDocument(), 0, None)
+"""Masks all types: of each tenant that has stored no policy."""
+
+PolicyOf = Callable[[bytes], CompiledPolicy]
+"""The policy of a tenant's id."""
+
+
+def always_default(tenant_id: bytes) -> CompiledPolicy:
+    return DEFAULT_POLICY
