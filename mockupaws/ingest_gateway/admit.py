@@ -23,9 +23,12 @@ class ByteBudget:
     def share(self) -> ByteShare:
         return ByteShare(self)
 
+    def fits(self, size: int) -> bool:
+        return self.taken + size <= self._limit
+
     def take(self, size: int) -> None:
         """Raises RefusedError where the budget is used up."""
-        if self.taken + size > self._limit:
+        if not self.fits(size):
             raise RefusedError("overloaded", "too many bytes wait for the brokers; send again later")
         self.taken += size
 

@@ -24,6 +24,7 @@ from mockupaws.ingest_gateway.handlers import Gateway, ingest, refuse
 from mockupaws.ingest_gateway.openapi import openapi_document
 from mockupaws.ingest_gateway.publish import Publisher
 from mockupaws.ingest_gateway.refresh_directory import RefreshedDirectory
+from mockupaws.ingest_gateway.spool import Spool
 from mockupaws.runtime.clock import Clock, SystemClock
 from mockupaws.runtime.postgres import open_pool
 from mockupaws.runtime.settings import Settings
@@ -67,6 +68,8 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
         )
         directory.load_snapshot()
         publisher = Publisher(settings)
+        spool = Spool(settings.home, settings.spool_max_bytes, clock, publisher)
+        stack.push_async_callback(spool.close)
         accepted_requests = AcceptedRequests(_redis(settings), settings.redis_timeout_seconds)
         stack.push_async_callback(accepted_requests.close)
         gateway = Gateway(
@@ -75,10 +78,11 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
             directory,
             Authenticator(directory.find_key, settings.api_key_pepper, settings.jwt_secret),
             publisher,
+            spool,
             accepted_requests,
             ByteBudget(settings.publish_max_pending_bytes),
         )
-        tasks = [asyncio.create_task(work) for work in (directory.run(), publisher.run())]
+        tasks = [asyncio.create_task(work) for work in (directory.run(), publisher.run(), spool.run())]
         for task in tasks:
             task.add_done_callback(_exit_on_failure)
         try:
@@ -119,9 +123,13 @@ async def _ready(request: Request) -> Response:
     detail: dict[str, str] = {}
     if gateway.draining:
         detail["gateway"] = "draining"
-    if not gateway.publisher.ready:
+    if not gateway.publisher.ready and not (gateway.publisher.tried and gateway.spool.takes):
         detail["kafka"] = "cut off"
     ready = not detail
+    if ready and not gateway.publisher.ready:
+        detail["kafka"] = "cut off: requests go to the spool"
+    if gateway.spool.waiting:
+        detail["spool"] = f"{gateway.spool.waiting} requests wait for the brokers"
     if gateway.accepted_requests.degraded:
         detail["redis"] = "down: this process remembers accepted requests alone"
     body = msgspec.json.encode({"ready": ready, "lag_seconds": None, "detail": detail})

@@ -26,7 +26,12 @@ ERRORS: dict[str, ErrorKind] = {
         ErrorKind("idempotency_key_reused", 422, False, "another body was accepted under this Idempotency-Key"),
         ErrorKind("internal", 500, False, "a defect of ours; the request id finds it in the log"),
         ErrorKind("overloaded", 503, True, "too many bytes wait for the brokers"),
-        ErrorKind("not_durable", 503, True, "the brokers did not acknowledge in time; the entries may still arrive"),
+        ErrorKind(
+            "not_durable",
+            503,
+            True,
+            "neither the brokers nor the spool took the entries in time; they may still arrive",
+        ),
         ErrorKind("directory_unavailable", 503, True, "a credential or scenario can't be looked up"),
         ErrorKind("draining", 503, True, "this process is stopping"),
     )

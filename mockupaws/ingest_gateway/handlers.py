@@ -1,7 +1,7 @@
 """The ingest endpoint, step by step; the steps themselves are beside it.
 
 Order: who (401, 403) → which format (415) → the body (413, 408) → inflate (413, 400) → decode (400, 413) →
-whose scenario (404) → accepted before? (202 `duplicate`, 422) → Kafka (503) → 202.
+whose scenario (404) → accepted before? (202 `duplicate`, 422) → Kafka, or the spool (503) → 202.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from mockupaws.ingest_gateway.admit import ByteBudget, read_body
 from mockupaws.ingest_gateway.authenticate import Authenticator, Principal
 from mockupaws.ingest_gateway.errors import ERRORS, RETRY_AFTER_SECONDS, RefusedError, Rejection
 from mockupaws.ingest_gateway.inflate_body import content_encodings, inflate_body
+from mockupaws.ingest_gateway.make_durable import make_durable
 from mockupaws.ingest_gateway.protocols.decoded import Decoded, EntryLimits
 from mockupaws.ingest_gateway.protocols.native_json import decode_json
 from mockupaws.ingest_gateway.protocols.ndjson import decode_ndjson, scenario_of
 from mockupaws.ingest_gateway.publish import Publisher
 from mockupaws.ingest_gateway.refresh_directory import RefreshedDirectory
+from mockupaws.ingest_gateway.spool import Spool
+from mockupaws.ingest_gateway.spool_file import NewRequest
 from mockupaws.ingest_gateway.timestamps import TimestampRange
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.errors import place_of
@@ -76,6 +79,7 @@ class Gateway:
     directory: RefreshedDirectory
     authenticator: Authenticator
     publisher: Publisher
+    spool: Spool
     accepted_requests: AcceptedRequests
     bodies: ByteBudget
     draining: bool = False
@@ -149,8 +153,9 @@ async def _ingest(gateway: Gateway, request: Request, request_id: UUID, now_us: 
             return await _dry_run(ingest_request, decoded)
         duplicate = key is not None and await _accepted_before(gateway, principal, request_id, ingest_request)
         if not duplicate:
-            encoded = encode_request(ingest_request)
-            await gateway.publisher.publish(request_id.bytes, encoded, len(decoded.entries))
+            encoded = NewRequest(request_id.bytes, encode_request(ingest_request), len(decoded.entries))
+            deadline = asyncio.get_running_loop().time() + settings.publish_deadline_seconds
+            await make_durable(gateway.publisher, gateway.spool, encoded, deadline)
             gateway.accepted_requests.remember(
                 principal.tenant_id,
                 request_id,

@@ -113,7 +113,10 @@ def _plain_routes() -> dict[str, Any]:
                 "/health/ready",
                 "ready",
                 "Whether ingest works.",
-                {"200": {"description": "Ready."}, "503": {"description": "Draining, or cut off from Kafka."}},
+                {
+                    "200": {"description": "Ready."},
+                    "503": {"description": "Draining, or cut off from Kafka with no spool that takes."},
+                },
             ),
             ("/metrics", "metrics", "Prometheus metrics.", {"200": {"description": "Text exposition."}}),
         )

@@ -1,11 +1,11 @@
-"""Encoded requests → topic `ingest.requests`, in bundles. Kafka is the only store: no ack, no 202.
+"""Encoded requests → topic `ingest.requests`, in bundles.
 
 Delivery order of one request:
 1. it joins its partition's open bundle, which is sent when full or after the linger;
 2. the brokers write the record on every in-sync replica (acks=all, idempotent producer);
 3. the ack resolves the bundle, and `publish` returns for each of its requests.
-A request that waited longer than the deadline is refused; its record may still arrive. The idempotency key is the
-request's id, by which the sinks drop repeats.
+A request that waited too long goes to the spool, or is refused; its record may still arrive. The idempotency key is
+the request's id, by which the sinks drop repeats.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from mockupaws.ingest_gateway.admit import ByteBudget
 from mockupaws.ingest_gateway.bundles import Bundle, BundleLimits
 from mockupaws.ingest_gateway.errors import RefusedError
+from mockupaws.runtime.errors import RetriableError
 from mockupaws.runtime.failpoints import hit
 from mockupaws.runtime.kafka import KafkaUnreachableError, abandon_producer, start_producer, topic_name
 from mockupaws.runtime.settings import Settings
@@ -30,7 +31,9 @@ from mockupaws.schemas.requests import SCHEMA_VERSION
 from mockupaws.schemas.topics import REQUESTS
 
 HEADERS = [("schema_version", str(SCHEMA_VERSION).encode())]
-STUCK_DEADLINES = 5
+ACK_SHARE = 0.75
+"""Of the deadline; where there is a spool, the rest is for its sync."""
+STUCK_DEADLINES = 3
 """A batch unacknowledged for this many deadlines, while brokers answer, is wedged (aiokafka #1017)."""
 WATCH_SECONDS = 0.5
 PROBE_SECONDS = 5.0
@@ -39,12 +42,28 @@ PROBE_SECONDS = 5.0
 _log = get_logger(__name__)
 
 
+class NotAcknowledgedError(RetriableError):
+    """The brokers don't have the request, or not provably so: it may still arrive."""
+
+
 @dataclass(slots=True, eq=False)
 class _OpenBundle:
     bundle: Bundle
     acknowledged: asyncio.Future[None]
     began: float
     timer: asyncio.TimerHandle | None = None
+    producer: AIOKafkaProducer | None = None
+    """Whom it was handed to."""
+
+    def settle(self, error: Exception | None = None) -> None:
+        """Once: an ack that comes after its producer was given up changes nothing."""
+        if self.acknowledged.done():
+            return
+        if error is None:
+            self.acknowledged.set_result(None)
+            return
+        self.acknowledged.set_exception(error)
+        self.acknowledged.exception()  # its requests may all have gone; nobody need look
 
 
 class Publisher:
@@ -54,10 +73,13 @@ class Publisher:
         self._settings = settings
         self._topic = topic_name(settings, REQUESTS)
         self._deadline = settings.publish_deadline_seconds
+        self._ack_seconds = self._deadline * (ACK_SHARE if settings.spool_max_bytes else 1.0)
         self._limits = BundleLimits(settings.bundle_max_lines, settings.bundle_max_bytes)
         self._budget = ByteBudget(settings.publish_max_pending_bytes)
         self._producer: AIOKafkaProducer | None = None
         self._broken = asyncio.Event()
+        self.tried = False
+        """Whether it is known by now if the brokers answer."""
         self._answered = False
         self._probed_at = 0.0
         self._open: dict[int, _OpenBundle] = {}
@@ -68,23 +90,37 @@ class Publisher:
     @property
     def ready(self) -> bool:
         """Whether the brokers answer and acks arrive in time."""
-        return self._answered and self._flows()
+        return self._answered and self.flows
+
+    @property
+    def flows(self) -> bool:
+        """Whether a request sent now can expect its ack in time."""
+        return self._producer is not None and not self._broken.is_set() and self._oldest_wait() <= self._ack_seconds
 
     async def publish(self, request_id: bytes, encoded: bytes, lines: int) -> None:
-        """Returns when the request is durable. Raises RefusedError (503)."""
-        producer = self._producer
-        partitions = None if producer is None else producer.client.cluster.partitions_for_topic(self._topic)
-        if not partitions or not self._flows():
-            raise _not_durable()
-        self._budget.take(len(encoded))
-        PUBLISH_PENDING_BYTES.set(self._budget.taken)
-        gathered = self._gather(partition_of(request_id, len(partitions)), encoded, lines)
+        """Returns when the brokers have the request. Raises NotAcknowledgedError; RefusedError (413)."""
+        acknowledged = self.send(request_id, encoded, lines)
         try:
-            async with asyncio.timeout(self._deadline):
-                await asyncio.shield(gathered.acknowledged)
+            async with asyncio.timeout(self._ack_seconds):
+                await asyncio.shield(acknowledged)
         except TimeoutError as error:
             PUBLISH_FAILURES.labels("deadline").inc()
-            raise _not_durable() from error
+            raise NotAcknowledgedError("the brokers did not acknowledge in time") from error
+
+    def send(self, request_id: bytes, encoded: bytes, lines: int) -> asyncio.Future[None]:
+        """Gathers the request; the future, shared by its bundle, is done with the ack or fails as `publish` does.
+
+        Raises NotAcknowledgedError at once where an ack can't be expected.
+        """
+        producer = self._producer
+        partitions = None if producer is None else producer.client.cluster.partitions_for_topic(self._topic)
+        if not partitions or not self.flows:
+            raise NotAcknowledgedError("the brokers don't acknowledge")
+        if not self._budget.fits(len(encoded)):
+            raise NotAcknowledgedError("too many bytes wait for the brokers")
+        self._budget.take(len(encoded))
+        PUBLISH_PENDING_BYTES.set(self._budget.taken)
+        return self._gather(partition_of(request_id, len(partitions)), encoded, lines).acknowledged
 
     async def run(self) -> None:
         """Connects, watches and replaces the producer until cancelled."""
@@ -92,6 +128,7 @@ class Publisher:
             if self._producer is None or self._broken.is_set() or self._wedged():
                 await self._replace_producer()
             await self._probe()
+            self.tried = True
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(WATCH_SECONDS):
                     await self._broken.wait()
@@ -131,6 +168,7 @@ class Publisher:
 
     async def _produce(self, gathered: _OpenBundle) -> None:
         bundle, producer = gathered.bundle, self._producer
+        gathered.producer = producer
         try:
             if producer is None:
                 raise KafkaUnreachableError("this process is stopping")
@@ -138,20 +176,21 @@ class Publisher:
             await producer.send_and_wait(self._topic, bundle.value(), partition=bundle.partition, headers=HEADERS)
             hit("gateway.after_acknowledged")
             PUBLISHED_BUNDLES.inc()
-            gathered.acknowledged.set_result(None)
-        except (KafkaError, KafkaUnreachableError) as error:
+            gathered.settle()
+        except MessageSizeTooLargeError:
+            PUBLISH_FAILURES.labels("too_large").inc()
+            gathered.settle(
+                RefusedError("body_too_large", "the brokers take no record of this size; split the request")
+            )
+        except Exception as error:  # whatever it was: there is no ack, and nobody may wait for one
             PUBLISH_FAILURES.labels("refused").inc()
             _log.error("bundle_not_acknowledged", error=type(error).__name__)
-            if producer is self._producer and not isinstance(error, MessageSizeTooLargeError):
+            if producer is self._producer:
                 self._broken.set()
-            gathered.acknowledged.set_exception(_not_durable())
-            gathered.acknowledged.exception()  # its requests may all have gone; nobody need look
+            gathered.settle(NotAcknowledgedError("the brokers refused the record, or went away"))
         finally:
             self._budget.give_back(bundle.size)
             PUBLISH_PENDING_BYTES.set(self._budget.taken)
-
-    def _flows(self) -> bool:
-        return self._producer is not None and self._oldest_wait() <= self._deadline
 
     async def _probe(self) -> None:
         if self._producer is None:
@@ -186,12 +225,7 @@ class Publisher:
         self._broken.clear()
         _log.info("producer_started", replaced=old is not None)
         if old is not None:
+            for gathered in self._sent:
+                if gathered.producer is old:
+                    gathered.settle(NotAcknowledgedError("the producer was given up"))
             await abandon_producer(old)
-
-
-def _not_durable() -> RefusedError:
-    return RefusedError(
-        "not_durable",
-        "the brokers did not acknowledge in time; "
-        "send again with the same Idempotency-Key, so that nothing counts twice",
-    )

@@ -6,10 +6,11 @@ returned for survives a power cut: WAL with synchronous=FULL syncs each transact
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -106,10 +107,9 @@ class SpoolFile:
         self._connection.close()
 
     def append(self, requests: Sequence[NewRequest], now_us: int) -> None:
-        """All or none, on disk when it returns."""
+        """All or none, on disk when it returns. Raises SpoolDamagedError, or sqlite3.OperationalError (full, I/O)."""
         rows = [(each.request_id, each.lines, now_us, checksum_of(each, now_us), each.encoded) for each in requests]
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._connection.executemany(
                 "INSERT INTO requests (request_id, lines, spooled_at_us, checksum, encoded) VALUES (?, ?, ?, ?, ?)",
                 rows,
@@ -138,8 +138,7 @@ class SpoolFile:
 
     def delete(self, sequences: Sequence[int]) -> None:
         """Forgets requests that are on the brokers; their bytes are overwritten."""
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._connection.executemany("DELETE FROM requests WHERE sequence = ?", [(each,) for each in sequences])
             self._connection.execute(
                 "UPDATE position SET deleted_through = max(deleted_through, ?)", (max(sequences, default=0),)
@@ -153,8 +152,7 @@ class SpoolFile:
 
     def probe(self, now_us: int) -> None:
         """Writes and syncs a few bytes: whether the disk takes anything."""
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._connection.execute("UPDATE position SET probed_at_us = ?", (now_us,))
 
     def totals(self) -> SpoolTotals:
@@ -166,6 +164,20 @@ class SpoolFile:
         except sqlite3.DatabaseError as error:
             raise _damaged(error) from error
         return SpoolTotals(count, size + count * ROW_BYTES, oldest)
+
+    def oldest_at_us(self) -> int | None:
+        """When the oldest request was spooled; None where there is none."""
+        row = self._connection.execute("SELECT spooled_at_us FROM requests ORDER BY sequence LIMIT 1").fetchone()
+        return None if row is None else int(row[0])
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
+        except sqlite3.DatabaseError as error:
+            raise _damaged(error) from error
 
     def _one(self, statement: str) -> int:
         return int(self._connection.execute(statement).fetchone()[0])

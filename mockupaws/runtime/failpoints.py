@@ -17,6 +17,9 @@ from mockupaws.runtime.errors import RetriableError
 Failpoint = Literal[
     "gateway.before_produce",
     "gateway.after_acknowledged",
+    "gateway.before_spooled",
+    "gateway.after_spooled",
+    "gateway.before_spool_deleted",
     "processor.before_send",
     "processor.after_send",
     "processor.after_acknowledged",
@@ -34,6 +37,9 @@ Failpoint = Literal[
 """
 gateway.before_produce           a bundle is about to be handed to the producer
 gateway.after_acknowledged       the brokers have it, its requests have no answer yet
+gateway.before_spooled           requests are about to be written to the spool
+gateway.after_spooled            they are synced there, and have no answer yet
+gateway.before_spool_deleted     the brokers have them from the spool, where they still stand
 processor.before_send            a record is analysed, nothing of it is sent
 processor.after_send             its answers are with the producer, not yet acknowledged
 processor.after_acknowledged     its answers are durable, its offset isn't committed

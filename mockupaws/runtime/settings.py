@@ -76,7 +76,7 @@ class Settings:
     newest_timestamp_seconds: int = 24 * 3600
     """Entries with a timestamp further than this in the future are rejected."""
     publish_deadline_seconds: float = 2.0
-    """How long a request waits for the brokers' acknowledgement before it is answered 503."""
+    """How long a request may wait to be durable, on the brokers or in the spool, before it is answered 503."""
     bundle_linger_seconds: float = 0.003
     """How long the gateway gathers requests of one partition into one record."""
     bundle_max_lines: int = 500
@@ -85,6 +85,8 @@ class Settings:
     """Bytes at which a bundle is sent at once."""
     publish_max_pending_bytes: int = 128 * 1024 * 1024
     """Bytes waiting for acknowledgement above which the gateway answers 503."""
+    spool_max_bytes: int = 256 * 1024 * 1024
+    """Bytes each gateway process spools to disk while Kafka doesn't acknowledge; 0: no spool, such requests get 503."""
     directory_refresh_seconds: float = 2.0
     """How often the gateway reads changed API keys and scenarios."""
 

@@ -87,6 +87,27 @@ PUBLISHED_BUNDLES = Counter("mockupaws_published_bundles_total", "Bundles acknow
 PUBLISH_FAILURES = Counter(
     "mockupaws_publish_failures_total", "Bundles the brokers did not acknowledge, by reason.", ["reason"]
 )
+INGEST_IN_FLIGHT = Gauge("mockupaws_ingest_in_flight_requests", "Ingest requests being answered.")
+INGEST_HELD_BYTES = Gauge("mockupaws_ingest_held_bytes", "Bytes of request bodies held in memory.")
+MEMORY_BYTES = Gauge("mockupaws_gateway_memory_bytes", "Resident memory, as the load shedder last saw it.")
+SPOOL_REQUESTS = Gauge("mockupaws_spool_requests", "Requests in the spool, waiting for the brokers.")
+SPOOL_BYTES = Gauge("mockupaws_spool_bytes", "Bytes of these requests.")
+SPOOL_OLDEST_SECONDS = Gauge("mockupaws_spool_oldest_seconds", "Age of the oldest request in the spool; 0: none.")
+SPOOLED_REQUESTS = Counter("mockupaws_spooled_requests_total", "Requests written to the spool and synced.")
+SPOOL_REFUSALS = Counter(
+    "mockupaws_spool_refusals_total",
+    "Requests the spool did not take, by reason: off, full, failed, deadline.",
+    ["reason"],
+)
+SPOOL_DRAINED = Counter("mockupaws_spool_drained_requests_total", "Requests of the spool the brokers acknowledged.")
+SPOOL_STUCK = Counter(
+    "mockupaws_spool_stuck_requests_total", "Requests of the spool too large for the brokers; kept until a restart."
+)
+SPOOL_DAMAGED = Counter(
+    "mockupaws_spool_damaged_requests_total",
+    "Requests of damaged spool files, by outcome: salvaged, lost.",
+    ["outcome"],
+)
 DIRECTORY_AGE_SECONDS = Gauge(
     "mockupaws_directory_age_seconds", "Age of the gateway's knowledge of keys and scenarios."
 )

@@ -250,7 +250,7 @@ async def test_dry_run_stores_nothing(settings: Settings, demo: Any, client: htt
 
 
 async def test_without_kafka_it_refuses_at_once_and_says_so(settings: Settings, demo: Any) -> None:
-    away = dataclasses.replace(settings, kafka_bootstrap_servers="127.0.0.1:1", publish_deadline_seconds=0.5)
+    away = dataclasses.replace(settings, kafka_bootstrap_servers="127.0.0.1:1", spool_max_bytes=0)
     async with gateway(away) as client:
         began = time.monotonic()
         answer = await client.post(INGEST, json=body_of(demo, "a"), headers={"Authorization": f"Bearer {demo.api_key}"})
