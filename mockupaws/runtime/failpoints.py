@@ -27,6 +27,7 @@ Failpoint = Literal[
     "postgres_sink.after_offsets",
     "postgres_sink.before_commit",
     "postgres_sink.after_commit",
+    "loss_detector.after_publish",
     "parquet_sink.before_put",
     "parquet_sink.after_put",
     "parquet_sink.before_commit",
@@ -47,6 +48,7 @@ postgres_sink.before_transaction a batch is decoded, nothing of it is written
 postgres_sink.after_offsets      inside the transaction: the offsets have moved
 postgres_sink.before_commit      inside the transaction: all is written
 postgres_sink.after_commit       committed, the group in Kafka doesn't know
+loss_detector.after_publish      lost records are on the brokers again, not marked as healed
 parquet_sink.before_put          a batch is decoded, no object is put
 parquet_sink.after_put           the objects are there, no manifest row names them
 parquet_sink.before_commit       inside the transaction: all is written

@@ -112,6 +112,8 @@ class Settings:
     """Lines after which a sink closes a transaction."""
     sink_batch_max_bytes: int = 32 * 1024 * 1024
     """Bytes of records after which a sink closes a transaction or an object, whatever their lines."""
+    loss_detector_gap_seconds: float = 60.0
+    """Age at which a record of ingest.requests that was processed and never stored is looked into."""
     parquet_flush_seconds: float = 5.0
     """Age at which buffered lines are written to an object."""
     parquet_flush_lines: int = 100_000

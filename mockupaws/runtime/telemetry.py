@@ -148,6 +148,15 @@ CANARY_ACK_SECONDS = Histogram("mockupaws_canary_ack_seconds", "From a probe's r
 CANARY_FRESHNESS_SECONDS = Histogram(
     "mockupaws_canary_freshness_seconds", "From a probe's 202 until all its lines can be read.", buckets=_SECONDS
 )
+SOURCE_MISSING = Gauge(
+    "mockupaws_source_records_missing", "Records of ingest.requests known to be lost on their way and not yet healed."
+)
+SOURCE_HEALED = Counter(
+    "mockupaws_source_records_healed_total", "Records of ingest.requests published anew because they were lost."
+)
+SOURCE_LOST = Gauge(
+    "mockupaws_source_records_lost", "Records of ingest.requests lost for good; until an operator clears them."
+)
 
 # API
 

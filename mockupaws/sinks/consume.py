@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol
 from uuid import UUID
 
@@ -89,7 +89,10 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
         topics: Sequence[Topic],
         limits: BatchLimits,
         clock: Clock,
+        beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
+        """`beside`: what runs as long as the sink does; an error it raises ends the sink."""
+        self._beside = beside
         self._settings = settings
         self._pool = pool
         self._sink = sink
@@ -133,7 +136,8 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
         self._consumer.subscribe(self._topics, listener=self)
         try:
             await self._consumer.start()
-            tasks = [asyncio.create_task(self._loop(stop)), asyncio.create_task(self._watch())]
+            running = [self._loop(stop), self._watch(), *(start() for start in self._beside)]
+            tasks = [asyncio.create_task(coroutine) for coroutine in running]
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:

@@ -14,24 +14,27 @@ from mockupaws.sinks.batch import BatchLimits
 from mockupaws.sinks.consume import Consumption
 from mockupaws.sinks.dead_letters.publish import DeadLetterPublisher
 from mockupaws.sinks.postgres.decode import PostgresItem
+from mockupaws.sinks.postgres.detect_losses import LossDetector
 from mockupaws.sinks.postgres.writer import PostgresSink
 from mockupaws.sinks.serve import serve_sink
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     clock = SystemClock()
-    pool = await open_pool(settings.postgres_sink_url, settings, max_size=2, application_name="mockupaws-postgres-sink")
+    pool = await open_pool(settings.postgres_sink_url, settings, max_size=3, application_name="mockupaws-postgres-sink")
     letters = DeadLetterPublisher(settings)
+    detector = LossDetector(settings, pool, PostgresSink.name)
     consumption: Consumption[PostgresItem] = Consumption(
         settings,
         pool,
-        PostgresSink(pool, letters, topic_name(settings, DEAD_LETTERS), clock),
+        PostgresSink(pool, letters, topic_name(settings, DEAD_LETTERS), topic_name(settings, ANALYSED), clock),
         (ANALYSED, DEAD_LETTERS),
         BatchLimits(settings.sink_transaction_max_lines, settings.sink_batch_max_bytes, max_age_seconds=0.0),
         clock,
+        beside=[detector.run],
     )
     try:
-        with HealthServer(settings.health_port, consumption.report):
+        with HealthServer(settings.health_port, lambda: detector.add_to(consumption.report())):
             await consumption.run(stop)
     finally:
         await letters.stop()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from mockupaws import __version__
 from mockupaws.schemas import analysed, dead_letters
-from mockupaws.schemas.analysed import AnalysedRequest
+from mockupaws.schemas.analysed import AnalysedRequest, Source, source_of
 from mockupaws.schemas.dead_letters import DeadLetter, Reason
 from mockupaws.sinks.batch import SourceRecord
 from mockupaws.sinks.postgres.rows import pack_rows
@@ -38,16 +38,20 @@ class PostgresItem:
     requests: list[PackedRequest] = field(default_factory=list)
     stored_letters: list[DeadLetter] = field(default_factory=list)
     new_letters: list[DeadLetter] = field(default_factory=list)
+    source: Source | None = None
+    """The record of `ingest.requests` this one answers, where it tells."""
 
 
 def decode_analysed_record(record: SourceRecord, now_us: int) -> PostgresItem:
     """The requests of the record; a dead letter where it isn't what this release can read."""
-    return _decode(record, now_us, analysed.SCHEMA_VERSION, _pack_requests)
+    item = _decode(record, now_us, analysed.SCHEMA_VERSION, _pack_requests)
+    return replace(item, source=source_of(record.headers))
 
 
 def decode_dead_letter_record(record: SourceRecord, now_us: int) -> PostgresItem:
     """The letter; a new letter about it where it isn't what this release can read."""
-    return _decode(record, now_us, dead_letters.SCHEMA_VERSION, _take_letter)
+    item = _decode(record, now_us, dead_letters.SCHEMA_VERSION, _take_letter)
+    return replace(item, source=source_of(record.headers))
 
 
 def letter_about_request(packed: PackedRequest, reason: Reason, detail: str, now_us: int) -> DeadLetter:

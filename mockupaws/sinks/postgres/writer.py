@@ -3,7 +3,8 @@
 Delivery order:
 1. Dead letters this batch gives rise to are published to `ingest.dead_letters` and acknowledged by the brokers.
 2. One transaction: offsets move by compare-and-set; request ids go into `applied_requests` (the idempotency key);
-   rows of the requests that are new there are copied; rollups, receipts and stored dead letters follow; COMMIT.
+   rows of the requests that are new there are copied; rollups, receipts, stored dead letters and the offsets of the
+   answered source records (`arrivals.py`) follow; COMMIT.
 A repeat of 1 after a failed 2 makes the same letter again: its id is derived from what failed.
 """
 
@@ -27,11 +28,13 @@ from mockupaws.runtime.telemetry import (
     SINK_TRANSACTION_SECONDS,
     get_logger,
 )
+from mockupaws.schemas.analysed import Source
 from mockupaws.schemas.dead_letters import DeadLetter
 from mockupaws.sinks.batch import OffsetRange, SourceRecord
 from mockupaws.sinks.dead_letters.publish import DeadLetterPublisher
 from mockupaws.sinks.dead_letters.rows import ReceiptCounts, columns_of, receipts_of, row_of, superseded_letters
 from mockupaws.sinks.offsets import move_offsets
+from mockupaws.sinks.postgres.arrivals import Arrivals, add_arrivals
 from mockupaws.sinks.postgres.bounds import Bounds
 from mockupaws.sinks.postgres.decode import (
     PackedRequest,
@@ -60,12 +63,15 @@ class PostgresSink:
 
     name = "postgres"
 
-    def __init__(self, pool: Pool, letters: DeadLetterPublisher, letters_topic: str, clock: Clock) -> None:
+    def __init__(
+        self, pool: Pool, letters: DeadLetterPublisher, letters_topic: str, analysed_topic: str, clock: Clock
+    ) -> None:
         self._pool = pool
         self._letters = letters
         self._letters_topic = letters_topic
         self._clock = clock
         self._bounds = Bounds(pool, _QUERIES["load_bounds"])
+        self._arrivals = Arrivals(pool, self.name, analysed_topic)
 
     def is_retriable(self, error: BaseException) -> bool:
         return is_retriable(error)
@@ -80,10 +86,12 @@ class PostgresSink:
         requests = [packed for item in items for packed in item.requests]
         stored_letters = [letter for item in items for letter in item.stored_letters]
         letters = [letter for item in items for letter in item.new_letters]
+        sources = [item.source for item in items if item.source is not None]
         requests = await self._take_storable(requests, letters)
+        await self._arrivals.open(sources)
         hit("postgres_sink.before_transaction")
         try:
-            stored = await self._write_transaction(requests, stored_letters, letters, ranges)
+            stored = await self._write_transaction(requests, stored_letters, letters, sources, ranges)
         except asyncpg.PostgresError as error:
             if not is_refused_row(error):
                 raise
@@ -97,7 +105,7 @@ class PostgresSink:
             ]
             gone = {id(packed) for packed in refused}
             requests = [packed for packed in requests if id(packed) not in gone]
-            stored = await self._write_transaction(requests, stored_letters, letters, ranges)
+            stored = await self._write_transaction(requests, stored_letters, letters, sources, ranges)
         self._count(requests, stored, letters, time.monotonic() - started)
 
     async def _take_storable(self, requests: list[PackedRequest], letters: list[DeadLetter]) -> list[PackedRequest]:
@@ -117,6 +125,7 @@ class PostgresSink:
         requests: list[PackedRequest],
         stored_letters: list[DeadLetter],
         letters: list[DeadLetter],
+        sources: list[Source],
         ranges: Sequence[OffsetRange],
     ) -> list[PackedRequest]:
         async with self._pool.acquire() as connection, connection.transaction():
@@ -139,6 +148,7 @@ class PostgresSink:
                 columns = columns_of(sum_receipts(receipts), len(ReceiptCounts._fields))
                 for row in await connection.fetch(_QUERIES["add_receipts"], *columns):
                     await _reconcile(connection, row["request_id"], row["excess"], new)
+            await add_arrivals(connection, sources)
             hit("postgres_sink.before_commit")
         hit("postgres_sink.after_commit")
         return new
