@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -24,6 +25,7 @@ from mockupaws.api.hints import ReceiptHints
 from mockupaws.api.openapi import openapi_document
 from mockupaws.api.routes import ROUTES
 from mockupaws.api.routing import ApiRoute, Call, Services, answer, endpoint, refusal
+from mockupaws.api.sign_in import SignIn
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import API_REQUESTS, API_SECONDS
@@ -44,16 +46,24 @@ async def build_app(settings: Settings) -> Starlette:
     databases = await Databases.open(settings)
     clock = SystemClock()
     hints = ReceiptHints(settings)
-    services = Services(settings, databases, Authenticator(settings, databases.primary, clock), hints, clock)
+    authenticator = Authenticator(settings, databases.primary, clock)
+    sign_in = SignIn(settings, databases, authenticator, clock)
+    services = Services(settings, databases, authenticator, sign_in, hints, clock)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        watch = asyncio.create_task(databases.watch_primary()) if settings.postgres_replica_urls else None
+        watches = [authenticator.watch_revocations(), authenticator.key_uses.run()]
+        if settings.postgres_replica_urls:
+            watches.append(databases.watch_primary())
+        tasks = [asyncio.create_task(watch) for watch in watches]
+        for task in tasks:
+            task.add_done_callback(_exit_on_failure)
         yield
-        if watch is not None:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        with suppress(Exception):  # only times of use are lost
+            await authenticator.key_uses.write()
         await hints.close()
         await databases.close()
 
@@ -72,6 +82,15 @@ def all_routes() -> tuple[ApiRoute, ...]:
     described = (*ROUTES, ApiRoute("GET", "/api/v1/openapi.json", openapi, "This description"))
     document = openapi_document(described, __version__)
     return described
+
+
+def _exit_on_failure(task: asyncio.Task[None]) -> None:
+    # Without what it watches the process would take revoked credentials; the supervisor starts a fresh one.
+    if not task.cancelled() and task.exception() is not None:
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "a background task of the API failed", "exception": task.exception()}
+        )
+        os._exit(70)
 
 
 async def _refuse_by_router(request: Request, error: Exception) -> Response:

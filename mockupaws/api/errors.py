@@ -16,8 +16,12 @@ ERRORS: dict[str, ErrorKind] = {
         ErrorKind("not_found", 404, False, "this tenant has no such thing, or the path is unknown"),
         ErrorKind("method_not_allowed", 405, False, "the path exists, the method doesn't"),
         ErrorKind("version_conflict", 409, False, "somebody changed it since it was read: read it again"),
+        ErrorKind("email_taken", 409, False, "the e-mail can't be used for a new user"),
+        ErrorKind("last_owner", 409, False, "the tenant would be left without an owner"),
+        ErrorKind("key_ended", 409, False, "the key is revoked, expired or rotated already"),
         ErrorKind("body_too_large", 413, False, "the body exceeds the limit"),
         ErrorKind("invalid_body", 422, False, "a field of the body is missing, unknown or out of range"),
+        ErrorKind("too_many_attempts", 429, True, "too many failed sign-ins of this account or from this address"),
         ErrorKind("too_many_tails", 429, True, "this process serves as many live tails as it may"),
         ErrorKind("internal", 500, False, "a defect of ours; the request id finds it in the log"),
         ErrorKind("unavailable", 503, True, "the database can't be reached, or took too long"),
@@ -26,9 +30,10 @@ ERRORS: dict[str, ErrorKind] = {
 
 
 class RefusedError(PipelineError):
-    """The request is answered with row `code` of the table."""
+    """The request is answered with row `code` of the table; `retry_after` in seconds, where waiting helps."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.kind = ERRORS[code]
         self.message = message
+        self.retry_after = retry_after

@@ -54,8 +54,9 @@ def _operation(route: ApiRoute, parameters: list[dict[str, Any]], schema_of: dic
             "required": True,
             "content": {"application/json": {"schema": schema_of[route.body]}},
         }
-    if route.scope is not None:
+    if route.scope is not None or route.signed_in:
         operation["security"] = [{"bearer": []}, {"api_key": []}]
+    if route.scope is not None:
         operation["description"] = f"Needs the scope `{route.scope}`."
     return operation
 
@@ -74,7 +75,7 @@ def _parameters(route: ApiRoute, query_schema: dict[str, Any]) -> list[dict[str,
 
 def _responses(route: ApiRoute, schema_of: dict[Any, Any]) -> dict[str, Any]:
     codes = {"invalid_parameter", "internal", *route.errors}
-    if route.scope is not None:
+    if route.scope is not None or route.signed_in:
         codes |= {"unauthenticated", "forbidden", "unavailable"}
     if "{" in route.path:
         codes.add("not_found")

@@ -1,7 +1,7 @@
-"""The statements of queries.sql by name."""
+"""The statements of the .sql files by name."""
 
 from __future__ import annotations
 
 from mockupaws.runtime.postgres import load_queries
 
-SQL = load_queries("mockupaws.api", "queries.sql")
+SQL = load_queries("mockupaws.api", "queries.sql") | load_queries("mockupaws.api", "accounts.sql")

@@ -113,17 +113,3 @@ GROUP BY 1;
 -- name: find_receipt
 -- What became of one request.
 SELECT request_id, scenario_id, accepted, stored, dead_lettered, received_at FROM ingest_receipts WHERE request_id = $1;
-
--- name: insert_api_key
--- A new key; its secret is not here.
-INSERT INTO api_keys (id, tenant_id, name, prefix, secret_hmac, scopes, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-RETURNING id, name, prefix, scopes, expires_at, revoked_at, created_at;
-
--- name: list_api_keys
--- All keys of the tenant, newest first.
-SELECT id, name, prefix, scopes, expires_at, revoked_at, created_at FROM api_keys ORDER BY created_at DESC, id LIMIT 1000;
-
--- name: revoke_api_key
--- Idempotent: a key revoked before keeps its time.
-UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()), updated_at = now() WHERE id = $1 RETURNING id;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mockupaws.api import api_keys, auth, costs, dashboard, health, logs, metrics, receipts, scenarios, tail
+from mockupaws.api import api_keys, auth, costs, dashboard, health, logs, metrics, receipts, scenarios, tail, users
 from mockupaws.api.routing import ApiRoute
 
 _SCENARIO = "/api/v1/scenarios/{scenario_id}"
@@ -10,8 +10,24 @@ _SCENARIO = "/api/v1/scenarios/{scenario_id}"
 ROUTES: tuple[ApiRoute, ...] = (
     ApiRoute("GET", "/", dashboard.front_page, "What this service is", media_type="text/html"),
     ApiRoute("GET", "/style.css", dashboard.style, "Its style", media_type="text/css"),
-    ApiRoute("POST", "/api/v1/auth/login", auth.log_in, "An access token for e-mail and password",
-             body=auth.Credentials, errors=("unauthenticated",)),
+    ApiRoute("POST", "/api/v1/auth/login", auth.log_in, "Tokens for e-mail and password",
+             body=auth.Credentials, errors=("unauthenticated", "too_many_attempts")),
+    ApiRoute("POST", "/api/v1/auth/refresh", auth.refresh, "The next tokens for a refresh token, which is used up",
+             body=auth.RefreshToken, errors=("unauthenticated",)),
+    ApiRoute("POST", "/api/v1/auth/logout", auth.log_out, "End this sign-in and all its tokens", signed_in=True,
+             status=204),
+    ApiRoute("POST", "/api/v1/auth/password", auth.change_password, "Change the own password; other sign-ins end",
+             signed_in=True, body=auth.PasswordChange, status=204, errors=("too_many_attempts",)),
+    ApiRoute("GET", "/api/v1/users", users.list_users, "The tenant's users, oldest first", "manage",
+             query=users.UserQuery, errors=("invalid_cursor",)),
+    ApiRoute("POST", "/api/v1/users", users.create_user, "A new user", "manage", body=users.NewUser, status=201,
+             errors=("email_taken",)),
+    ApiRoute("GET", "/api/v1/users/{user_id}", users.get_user, "One user", "manage"),
+    ApiRoute("PATCH", "/api/v1/users/{user_id}", users.change_user,
+             "Change a user's role or password; the user's sign-ins end", "manage", body=users.UserChange,
+             errors=("last_owner",)),
+    ApiRoute("DELETE", "/api/v1/users/{user_id}", users.delete_user, "Remove a user; the user's tokens end", "manage",
+             status=204, errors=("last_owner",)),
     ApiRoute("GET", "/api/v1/scenarios", scenarios.list_scenarios, "The tenant's scenarios, oldest first", "read",
              query=scenarios.ScenarioQuery, errors=("invalid_cursor",)),
     ApiRoute("POST", "/api/v1/scenarios", scenarios.create_scenario, "A new scenario", "manage",
@@ -41,6 +57,9 @@ ROUTES: tuple[ApiRoute, ...] = (
     ApiRoute("GET", "/api/v1/api-keys", api_keys.list_api_keys, "The tenant's API keys", "manage"),
     ApiRoute("POST", "/api/v1/api-keys", api_keys.create_api_key, "A new API key, shown once", "manage",
              body=api_keys.NewApiKey, status=201),
+    ApiRoute("POST", "/api/v1/api-keys/{key_id}/rotate", api_keys.rotate_api_key,
+             "A new key in place of one that ends after an overlap", "manage", body=api_keys.Rotation, status=201,
+             errors=("key_ended",)),
     ApiRoute("DELETE", "/api/v1/api-keys/{key_id}", api_keys.revoke_api_key, "Revoke an API key", "manage",
              status=204),
     ApiRoute("GET", "/health", health.alive, "Whether the process lives"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -15,10 +15,12 @@ from mockupaws.api.authenticate import Authenticator, Principal
 from mockupaws.api.databases import Databases
 from mockupaws.api.errors import ERRORS, RefusedError
 from mockupaws.api.hints import ReceiptHints
+from mockupaws.api.sign_in import SignIn
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.postgres import is_retriable
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import get_logger
+from mockupaws.schemas.accounts import Scope
 from mockupaws.schemas.http.errors import ErrorKind, encode_error
 
 MAX_BODY_BYTES = 64 * 1024
@@ -26,14 +28,13 @@ RETRY_AFTER_SECONDS = 1
 _log = get_logger(__name__)
 _encoder = msgspec.json.Encoder()
 
-Scope = Literal["read", "manage", "operate"]
-
 
 @dataclass(frozen=True, slots=True)
 class Services:
     settings: Settings
     databases: Databases
     authenticator: Authenticator
+    sign_in: SignIn
     hints: ReceiptHints
     clock: Clock
 
@@ -51,9 +52,23 @@ class Call:
     """A struct of the route's `body` type."""
 
     @property
-    def tenant_id(self) -> UUID:
+    def caller(self) -> Principal:
         assert self.principal is not None, "the route is public"
-        return self.principal.tenant_id
+        return self.principal
+
+    @property
+    def tenant_id(self) -> UUID:
+        return self.caller.tenant_id
+
+    @property
+    def address(self) -> str:
+        """Of the client, as the connection says; "" where it says nothing. No header is trusted."""
+        return self.request.client.host if self.request.client is not None else ""
+
+    @property
+    def request_id(self) -> str:
+        request_id: str = self.request.state.request_id
+        return request_id
 
     def id(self, name: str) -> UUID:
         """A path parameter; what is no UUID is unknown."""
@@ -74,7 +89,9 @@ class ApiRoute:
     handler: Callable[[Call], Awaitable[Response]]
     summary: str
     scope: Scope | None = None
-    """Scope the credential needs; None: open to everybody."""
+    """Scope the credential needs; None: none."""
+    signed_in: bool = False
+    """Without a scope: any valid credential will do; otherwise the route is open to everybody."""
     query: type[msgspec.Struct] = NoQuery
     body: type[msgspec.Struct] | None = None
     status: int = 200
@@ -89,10 +106,10 @@ def answer(document: Any, status: int = 200, headers: dict[str, str] | None = No
     return Response(_encoder.encode(document), status, headers, "application/json")
 
 
-def refusal(kind: ErrorKind, message: str, request_id: str) -> Response:
+def refusal(kind: ErrorKind, message: str, request_id: str, retry_after: int | None = None) -> Response:
     headers = {"Cache-Control": "no-store"}
     if kind.retryable:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        headers["Retry-After"] = str(retry_after or RETRY_AFTER_SECONDS)
     if kind.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(encode_error(kind, message, request_id), kind.status, headers, "application/json")
@@ -106,7 +123,7 @@ def endpoint(route: ApiRoute, services: Services) -> Callable[[Request], Awaitab
         try:
             return await route.handler(await _checked(route, services, request))
         except RefusedError as refused:
-            return refusal(refused.kind, refused.message, request_id)
+            return refusal(refused.kind, refused.message, request_id, refused.retry_after)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:
@@ -121,9 +138,9 @@ def endpoint(route: ApiRoute, services: Services) -> Callable[[Request], Awaitab
 
 async def _checked(route: ApiRoute, services: Services, request: Request) -> Call:
     principal = None
-    if route.scope is not None:
+    if route.scope is not None or route.signed_in:
         principal = await services.authenticator.authenticate(request)
-        if route.scope not in principal.scopes:
+        if route.scope is not None and route.scope not in principal.scopes:
             raise RefusedError("forbidden", f"this needs a credential with the scope `{route.scope}`")
     body = await _read_body(request, route.body) if route.body is not None else None
     return Call(request, services, principal, _read_query(request, route.query), body)

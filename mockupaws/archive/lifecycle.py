@@ -66,6 +66,7 @@ async def maintain(settings: Settings, now: datetime) -> Done:
     try:
         made = await _make_partitions(connection, queries, settings, now.astimezone(UTC).date())
         forgotten = await _forget(connection, queries, now - timedelta(days=settings.applied_request_days))
+        await connection.execute(queries["forget_sign_ins"])
         return Done(made, forgotten)
     finally:
         await connection.close()

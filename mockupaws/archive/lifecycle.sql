@@ -18,3 +18,9 @@ WITH old AS (
     DELETE FROM applied_requests WHERE ctid = ANY (ARRAY(SELECT ctid FROM old)) AND applied_at < $1 RETURNING 1
 )
 SELECT count(*) FROM gone;
+
+-- name: forget_sign_ins
+-- Drops what no longer matters: sessions and revocations that have expired, and failures that are forgiven by now.
+WITH sessions_gone AS (DELETE FROM sessions WHERE expires_at < now()),
+     revocations_gone AS (DELETE FROM token_revocations WHERE expires_at < now())
+DELETE FROM sign_in_failures WHERE failed_at < now() - interval '1 day' AND locked_until < now();

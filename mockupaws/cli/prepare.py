@@ -8,7 +8,6 @@ import os
 import uuid
 
 import asyncpg
-import bcrypt
 
 from mockupaws.archive.lifecycle import maintain
 from mockupaws.cli.client_settings import parse_environment_file
@@ -18,14 +17,14 @@ from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.embedded.installation import DATABASE, Installation
 from mockupaws.runtime.kafka import create_topics
 from mockupaws.runtime.migrations import create_database, create_roles, migrate
+from mockupaws.runtime.passwords import hash_password
 from mockupaws.runtime.replace_file import replace_file
 from mockupaws.runtime.settings import PREFIX
+from mockupaws.schemas.accounts import SCOPES
 from mockupaws.schemas.identifiers import new_request_id
 
 DEMO_EMAIL = "demo@mockupaws.example"
-BCRYPT_COST = 12
 CONNECT_SECONDS = 10
-ALL_SCOPES = ["ingest", "read", "manage", "operate"]
 
 
 async def prepare(installation: Installation) -> None:
@@ -90,8 +89,7 @@ async def _make_demo(connection: asyncpg.Connection, installation: Installation)
     tenant_id: uuid.UUID | None = await connection.fetchval("SELECT tenant_id FROM users WHERE email = $1", DEMO_EMAIL)
     if tenant_id is None:
         tenant_id = _new_id()
-        password = installation.secrets["demo_password"].encode()
-        hashed = bcrypt.hashpw(password, bcrypt.gensalt(BCRYPT_COST)).decode()
+        hashed = hash_password(installation.secrets["demo_password"])
         await connection.execute("INSERT INTO tenants (id, name) VALUES ($1, 'Demo')", tenant_id)
         await connection.execute(
             "INSERT INTO users (id, tenant_id, email, password_hash, role) VALUES ($1, $2, $3, $4, 'owner')",
@@ -120,7 +118,7 @@ async def _make_demo(connection: asyncpg.Connection, installation: Installation)
         tenant_id,
         key.prefix,
         api_keys.secret_hmac(installation.settings.api_key_pepper, key.secret),
-        ALL_SCOPES,
+        list(SCOPES),
     )
     return scenario_id, key.text
 

@@ -26,6 +26,7 @@ from mockupaws.ingest_gateway.publish import Publisher
 from mockupaws.ingest_gateway.refresh_directory import RefreshedDirectory
 from mockupaws.ingest_gateway.spool import Spool
 from mockupaws.runtime.clock import Clock, SystemClock
+from mockupaws.runtime.key_uses import KeyUses
 from mockupaws.runtime.postgres import open_pool
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.identifiers import new_request_id
@@ -64,9 +65,14 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
         pool = await open_pool(settings.postgres_api_url, settings, max_size=4, application_name="mockupaws-gateway")
         stack.callback(pool.terminate)
         directory = RefreshedDirectory(
-            pool, settings.home / SNAPSHOT_FILE, settings.directory_refresh_seconds, settings.postgres_timeout_seconds
+            pool,
+            settings.home / SNAPSHOT_FILE,
+            settings.directory_refresh_seconds,
+            settings.postgres_timeout_seconds,
+            clock,
         )
         directory.load_snapshot()
+        key_uses = KeyUses(pool, settings.postgres_timeout_seconds)
         publisher = Publisher(settings)
         spool = Spool(settings.home, settings.spool_max_bytes, clock, publisher)
         stack.push_async_callback(spool.close)
@@ -76,13 +82,14 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
             settings,
             clock,
             directory,
-            Authenticator(directory.find_key, settings.api_key_pepper, settings.jwt_secret),
+            Authenticator(directory.find_key, directory.is_revoked, key_uses.note, settings),
             publisher,
             spool,
             accepted_requests,
             ByteBudget(settings.publish_max_pending_bytes),
         )
-        tasks = [asyncio.create_task(work) for work in (directory.run(), publisher.run(), spool.run())]
+        works = (directory.run(), publisher.run(), spool.run(), key_uses.run())
+        tasks = [asyncio.create_task(work) for work in works]
         for task in tasks:
             task.add_done_callback(_exit_on_failure)
         try:

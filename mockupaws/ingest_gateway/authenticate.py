@@ -1,15 +1,20 @@
-"""Credential → principal: an API key, or an access token the API issued. Pure but for the directory's look-up."""
+"""Credential → principal: an API key, or an access token the API issued. Pure but for the directory's look-up.
+
+What was revoked is refused once the directory's next refresh has read it; Redis has no part in it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 from mockupaws.ingest_gateway.directory import KeyRecord
 from mockupaws.ingest_gateway.errors import RefusedError
 from mockupaws.runtime import api_keys
-from mockupaws.runtime.access_tokens import read_token
+from mockupaws.runtime.access_tokens import SigningSecrets, TokenClaims, read_token
+from mockupaws.runtime.settings import Settings
 
 SCOPE = "ingest"
 
@@ -26,11 +31,17 @@ class Authenticator:
     """Checks credentials under this installation's secrets."""
 
     def __init__(
-        self, find_key: Callable[[str], Awaitable[KeyRecord | None]], api_key_pepper: str, jwt_secret: str
+        self,
+        find_key: Callable[[str], Awaitable[KeyRecord | None]],
+        is_revoked: Callable[[TokenClaims], bool],
+        note_use: Callable[[str, datetime], None],
+        settings: Settings,
     ) -> None:
         self._find_key = find_key
-        self._pepper = api_key_pepper
-        self._jwt_secret = jwt_secret
+        self._is_revoked = is_revoked
+        self._note_use = note_use
+        self._pepper = settings.api_key_pepper
+        self._secrets = SigningSecrets.of(settings.jwt_secret, settings.jwt_previous_secret)
 
     async def authenticate(self, headers: Mapping[str, str], now_us: int) -> Principal:
         """Who may ingest. Raises RefusedError (401, 403, 503)."""
@@ -48,15 +59,19 @@ class Authenticator:
 
     async def _of_key(self, key: api_keys.ParsedKey, now_us: int) -> Principal | None:
         record = await self._find_key(key.prefix)
-        if record is None or not api_keys.matches(self._pepper, key.secret, record.secret_hmac):
+        # An unknown prefix costs the same as a wrong secret.
+        if not api_keys.matches(self._pepper, key.secret, record.secret_hmac if record else None) or record is None:
             return None
         if record.revoked or (record.expires_at_us is not None and record.expires_at_us <= now_us):
             return None
+        self._note_use(key.prefix, datetime.fromtimestamp(now_us / 1e6, UTC))
         return Principal(UUID(bytes=record.tenant_id), tuple(record.scopes))
 
     def _of_token(self, token: str, now_us: int) -> Principal | None:
-        claims = read_token(self._jwt_secret, token, now_us)
-        return Principal(claims.tenant_id, claims.scopes) if claims else None
+        claims = read_token(self._secrets, token, now_us)
+        if claims is None or self._is_revoked(claims):
+            return None
+        return Principal(claims.tenant_id, claims.scopes)
 
 
 def _credential(headers: Mapping[str, str]) -> str:

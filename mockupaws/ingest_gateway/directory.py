@@ -1,4 +1,4 @@
-"""Who may send, and whose each scenario is: the gateway's copy of keys and scenarios. Pure, and without a clock.
+"""Who may send, and whose each scenario is: the gateway's copy of keys, scenarios and revoked tokens. Pure.
 
 The copy is refreshed by change and kept on disk, so that ingest goes on while the database is down and even when the
 gateway starts meanwhile. A revoked key is refused once the next refresh brought the change.
@@ -10,7 +10,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-SNAPSHOT_VERSION = 1
+from mockupaws.runtime.revocations import Revocation, RevokedTokens
+
+SNAPSHOT_VERSION = 2
 
 
 class KeyRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -35,12 +37,14 @@ class _Snapshot(msgspec.Struct, array_like=True):
     changed_us: int
     keys: list[KeyRecord]
     scenarios: list[ScenarioRecord]
+    revocations: list[Revocation]
 
 
 class Directory:
     """Keys by prefix and tenants by scenario."""
 
-    def __init__(self) -> None:
+    def __init__(self, revoked: RevokedTokens) -> None:
+        self.revoked = revoked
         self._keys: dict[str, KeyRecord] = {}
         self._tenant_of: dict[bytes, bytes] = {}
         self.changed_us = 0
@@ -71,7 +75,7 @@ class Directory:
     def to_snapshot(self) -> bytes:
         scenarios = [ScenarioRecord(scenario, tenant, False) for scenario, tenant in self._tenant_of.items()]
         return msgspec.msgpack.encode(
-            _Snapshot(SNAPSHOT_VERSION, self.changed_us, list(self._keys.values()), scenarios)
+            _Snapshot(SNAPSHOT_VERSION, self.changed_us, list(self._keys.values()), scenarios, self.revoked.all())
         )
 
     def load_snapshot(self, snapshot: bytes) -> bool:
@@ -83,4 +87,5 @@ class Directory:
         if read.version != SNAPSHOT_VERSION:
             return False
         self.apply(read.keys, read.scenarios, read.changed_us)
+        self.revoked.apply(read.revocations)
         return True

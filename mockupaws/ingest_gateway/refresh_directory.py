@@ -13,8 +13,11 @@ from uuid import UUID
 
 from mockupaws.ingest_gateway.directory import Directory, KeyRecord, ScenarioRecord
 from mockupaws.ingest_gateway.errors import RefusedError
+from mockupaws.runtime.access_tokens import TokenClaims
+from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.postgres import is_retriable, load_queries
 from mockupaws.runtime.replace_file import replace_file
+from mockupaws.runtime.revocations import RevocationFeed
 from mockupaws.runtime.telemetry import DIRECTORY_AGE_SECONDS, get_logger
 
 if TYPE_CHECKING:
@@ -35,9 +38,13 @@ _log = get_logger(__name__)
 class RefreshedDirectory:
     """The directory, refreshed every `refresh_seconds` by `run`, with direct look-ups for what it doesn't hold yet."""
 
-    def __init__(self, pool: Pool, snapshot_path: Path, refresh_seconds: float, timeout_seconds: float) -> None:
-        self.directory = Directory()
+    def __init__(
+        self, pool: Pool, snapshot_path: Path, refresh_seconds: float, timeout_seconds: float, clock: Clock
+    ) -> None:
+        self.revocations = RevocationFeed(pool, timeout_seconds)
+        self.directory = Directory(self.revocations.tokens)
         self._pool = pool
+        self._clock = clock
         self._path = snapshot_path
         self._refresh_seconds = refresh_seconds
         self._timeout_seconds = timeout_seconds
@@ -49,6 +56,7 @@ class RefreshedDirectory:
         """Starts from what the last process knew, where that can be read."""
         with contextlib.suppress(OSError):
             loaded = self.directory.load_snapshot(self._path.read_bytes())
+            self.revocations.known = self.revocations.known or loaded
             _log.info("directory_snapshot_read", usable=loaded)
 
     async def run(self) -> None:
@@ -76,6 +84,7 @@ class RefreshedDirectory:
             [ScenarioRecord(row["id"].bytes, row["tenant_id"].bytes, row["deleted"]) for row in scenarios],
             newest,
         )
+        differs = await self.revocations.refresh(self._clock.now_us()) or differs
         self._refreshed_at = asyncio.get_running_loop().time()
         if differs:
             try:
@@ -94,6 +103,12 @@ class RefreshedDirectory:
             return None
         self.directory.apply([_key_record(prefix, row)], [], 0)
         return self.directory.key(prefix)
+
+    def is_revoked(self, claims: TokenClaims) -> bool:
+        """Raises RefusedError (503) where what is revoked was never read, here or by the process before."""
+        if not self.revocations.known:
+            raise RefusedError("directory_unavailable", "the credential can't be checked yet; send again later")
+        return self.directory.revoked.refuses(claims)
 
     async def find_tenant(self, scenario_id: bytes) -> bytes | None:
         """The tenant of a scenario. Raises RefusedError (503) as `find_key` does."""

@@ -15,6 +15,7 @@ RANDOM_BYTES = 40
 """How much randomness `mint` takes: 8 bytes for the prefix, 32 for the secret."""
 
 _PREFIX_BYTES = 8
+_NOBODYS_HMAC = bytes(32)
 _KEY = re.compile(r"mk_([a-z2-7]{13})_([A-Za-z0-9_-]{43})", re.ASCII)
 
 
@@ -52,6 +53,7 @@ def secret_hmac(pepper: str, secret: str) -> bytes:
     return hmac.digest(pepper.encode(), secret.encode(), hashlib.sha256)
 
 
-def matches(pepper: str, secret: str, stored_hmac: bytes) -> bool:
-    """Whether the secret is the stored one, in constant time."""
-    return hmac.compare_digest(secret_hmac(pepper, secret), stored_hmac)
+def matches(pepper: str, secret: str, stored_hmac: bytes | None) -> bool:
+    """Whether the secret is the stored one, in constant time; None (no such key) takes the same work."""
+    same = hmac.compare_digest(secret_hmac(pepper, secret), _NOBODYS_HMAC if stored_hmac is None else stored_hmac)
+    return same and stored_hmac is not None

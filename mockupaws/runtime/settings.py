@@ -1,7 +1,8 @@
 """Every setting of every process: built once at start from the environment, frozen, checked.
 
 The name of the environment variable is `MOCKUPAWS_` + the field's name in capitals. An unknown `MOCKUPAWS_*`
-variable stops the process: a misspelt limit must not pass in silence.
+variable stops the process: a misspelt limit must not pass in silence. A secret may also stand in a file, which
+`MOCKUPAWS_<NAME>_FILE` names: environments are easier to read from outside than files.
 """
 
 from __future__ import annotations
@@ -17,6 +18,20 @@ from mockupaws.runtime.errors import SettingsError
 PREFIX = "MOCKUPAWS_"
 CLIENT_VARIABLES = frozenset({"INGEST_URL", "API_URL", "API_KEY", "SCENARIO_ID", "EMAIL", "PASSWORD"})
 """Written to demo.env for clients; servers accept and ignore them, so a shell may hold both."""
+SECRETS = frozenset(
+    {
+        "postgres_owner_url",
+        "postgres_sink_url",
+        "postgres_api_url",
+        "postgres_replica_urls",
+        "redis_url",
+        "api_key_pepper",
+        "jwt_secret",
+        "jwt_previous_secret",
+        "audit_key",
+    }
+)
+"""Settings that are secrets or hold one: `<NAME>_FILE` names a file to read it from; none is ever logged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +109,16 @@ class Settings:
     """Secret under which API keys are hashed (HMAC-SHA256)."""
     jwt_secret: str = ""
     """Secret under which access tokens and cursors are signed."""
-    access_token_seconds: int = 3600
+    jwt_previous_secret: str = ""
+    """The secret before: tokens under it are still taken. Set while secrets are rotated; empty: none."""
+    access_token_seconds: int = 900
     """Life of an access token."""
+    refresh_token_days: int = 30
+    """How long a sign-in lasts without the password being given again."""
+    audit_key: str = ""
+    """Secret under which the audit log is chained; whoever has it can forge the log."""
+    production: bool = False
+    """True: this installation holds real data, and `mockupaws doctor` fails where it isn't fit for that."""
 
     processor_instance: str = "processor-1"
     """Slot of this processor: its static membership in the consumer group."""
@@ -142,13 +165,24 @@ class Settings:
         for variable, text in environ.items():
             if not variable.startswith(PREFIX) or variable[len(PREFIX) :] in CLIENT_VARIABLES:
                 continue
-            field = fields.get(variable[len(PREFIX) :].lower())
+            name = variable[len(PREFIX) :].lower()
+            if name.endswith("_file") and name.removesuffix("_file") in SECRETS:
+                name = name.removesuffix("_file")
+                if PREFIX + name.upper() in environ:
+                    problems.append(f"{variable} and {PREFIX}{name.upper()} are both set: leave one out")
+                    continue
+                try:
+                    text = Path(text).read_text(encoding="utf-8").rstrip("\r\n")
+                except (OSError, ValueError) as error:
+                    problems.append(f"{variable} names a file that can't be read ({type(error).__name__})")
+                    continue
+            field = fields.get(name)
             if field is None:
                 problems.append(f"{variable} is no setting; see docs/settings.md for the list")
                 continue
             try:
                 values[field.name] = _parse(text, field.type)
-            except ValueError:
+            except (ValueError, KeyError):
                 problems.append(f"{variable} must be of type {field.type}")
         if problems:
             raise SettingsError("; ".join(sorted(problems)))
@@ -169,4 +203,6 @@ def _parse(text: str, kind: Any) -> Any:
             return Path(text)
         case "str":
             return text
+        case "bool":
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
     raise AssertionError(f"no parser for settings of type {kind}")

@@ -166,3 +166,8 @@ API_REQUESTS = Counter(
 API_SECONDS = Histogram(
     "mockupaws_api_seconds", "Time to answer an API request, by route template.", ["route"], buckets=_SECONDS
 )
+SIGN_INS = Counter(
+    "mockupaws_sign_ins_total",
+    "Passwords and refresh tokens that were checked, by what came of it (accepted, refused, locked, token_reused, …).",
+    ["outcome"],
+)

@@ -36,6 +36,7 @@ SECRET_NAMES = (
     "mockupaws_api",
     "api_key_pepper",
     "jwt_secret",
+    "audit_key",
     "demo_password",
 )
 DATABASE = "mockupaws"
@@ -123,6 +124,7 @@ def _fill_in(settings: Settings, home: Path, ports: dict[str, int], words: dict[
         archive_url=settings.archive_url or f"file://{home}/data/archive",
         api_key_pepper=settings.api_key_pepper or words["api_key_pepper"],
         jwt_secret=settings.jwt_secret or words["jwt_secret"],
+        audit_key=settings.audit_key or words["audit_key"],
     )
 
 

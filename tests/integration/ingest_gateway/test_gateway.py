@@ -20,6 +20,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from mockupaws.ingest_gateway.app import create_app
+from mockupaws.runtime.access_tokens import SigningSecrets, issue_token
+from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.kafka import create_topics, topic_ids, topic_name
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.identifiers import partition_of
@@ -193,13 +195,15 @@ async def test_a_body_over_the_limit_is_not_read_to_its_end(client: httpx.AsyncC
 async def test_credentials(settings: Settings, demo: Any, client: httpx.AsyncClient) -> None:
     body = body_of(demo, "a")
 
+    secrets = SigningSecrets.of(settings.jwt_secret)
+
     def token(**changes: Any) -> dict[str, str]:
-        claims = {
-            "iss": "mockupaws", "aud": "mockupaws", "sub": str(demo.user_id), "tenant_id": str(demo.tenant_id),
-            "role": "owner", "scopes": ["ingest"], "jti": str(uuid.uuid4()), "iat": 1, "exp": time.monotonic_ns(),
+        values: dict[str, Any] = {
+            "user_id": demo.user_id, "tenant_id": demo.tenant_id, "role": "owner", "scopes": ["ingest"],
+            "token_id": uuid.uuid4(), "session_id": uuid.uuid4(), "now": int(SystemClock().now_us() / 1e6), "life": 900,
             **changes,
         }  # fmt: skip
-        return {"Authorization": "Bearer " + jwt.encode(claims, settings.jwt_secret, "HS256")}
+        return {"Authorization": "Bearer " + issue_token(secrets, **values)}
 
     del client.headers["Authorization"]
     for headers, status in (
@@ -209,18 +213,49 @@ async def test_credentials(settings: Settings, demo: Any, client: httpx.AsyncCli
         ({"X-API-Key": demo.api_key[:-1] + ("A" if demo.api_key[-1] != "A" else "B")}, 401),
         (token(), 202),
         (token(scopes=["read"]), 403),
-        (token(exp=1), 401),
-        (token(aud="other"), 401),
-        (token(tenant_id=str(uuid.uuid4())), 404),
+        (token(life=-1), 401),
+        (token(tenant_id=uuid.uuid4()), 404),
         ({"Authorization": "Bearer " + jwt.encode({"tenant_id": str(demo.tenant_id)}, "", "none")}, 401),
     ):
         assert (await client.post(INGEST, json=body, headers=headers)).status_code == status
-    owner = await asyncpg.connect(settings.postgres_owner_url)
-    await owner.execute("UPDATE api_keys SET revoked_at = now(), updated_at = now()")
-    await owner.close()
-    async with asyncio.timeout(10):
-        while (await client.post(INGEST, json=body, headers={"X-API-Key": demo.api_key})).status_code != 401:
-            await asyncio.sleep(0.1)
+
+
+async def test_a_revoked_key_and_a_revoked_session_are_refused_within_seconds_while_redis_is_down(
+    settings: Settings, demo: Any
+) -> None:
+    valkey_down = dataclasses.replace(settings, redis_url="redis://127.0.0.1:1/0")
+    session_id = uuid.uuid4()
+    token = issue_token(
+        SigningSecrets.of(settings.jwt_secret), user_id=demo.user_id, tenant_id=demo.tenant_id, role="owner",
+        scopes=["ingest"], token_id=uuid.uuid4(), session_id=session_id, now=SystemClock().now_us() // 10**6, life=900,
+    )  # fmt: skip
+    credentials = ({"X-API-Key": demo.api_key}, {"Authorization": f"Bearer {token}"})
+    async with gateway(valkey_down) as client:
+        await until_ready(client)
+        body = body_of(demo, "a")
+        for headers in credentials:
+            assert (await client.post(INGEST, json=body, headers=headers)).status_code == 202
+        owner = await asyncpg.connect(settings.postgres_owner_url)
+        await owner.execute("UPDATE api_keys SET revoked_at = now(), updated_at = now()")
+        await owner.execute(
+            "INSERT INTO token_revocations (id, tenant_id, expires_at) VALUES ($1, $2, now() + interval '1 hour')",
+            session_id,
+            demo.tenant_id,
+        )
+        await owner.close()
+        async with asyncio.timeout(5):
+            for headers in credentials:
+                while (await client.post(INGEST, json=body, headers=headers)).status_code != 401:
+                    await asyncio.sleep(0.1)
+    # A process that starts while the database is down refuses them, too.
+    cut = dataclasses.replace(valkey_down, postgres_api_url="postgresql://nobody@127.0.0.1:1/none")
+    async with gateway(cut) as client:
+        await until_ready(client)
+        for headers in credentials:
+            assert (await client.post(INGEST, json=body, headers=headers)).status_code == 401
+    async with gateway(dataclasses.replace(cut, home=settings.home / "fresh")) as client:
+        await until_ready(client)
+        assert (await client.post(INGEST, json=body, headers=credentials[1])).status_code == 503
 
 
 async def test_starts_and_serves_without_a_database(settings: Settings, demo: Any, client: httpx.AsyncClient) -> None:

@@ -26,3 +26,23 @@ def test_weak_material_is_refused() -> None:
         mint(b"short")
     with pytest.raises(ValueError, match="pepper"):
         secret_hmac("", "secret")
+
+
+class _CountedPepper(str):
+    """Counts how often something is hashed under it."""
+
+    hashed = 0
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        self.hashed += 1
+        return super().encode(encoding, errors)
+
+
+def test_an_unknown_prefix_takes_the_same_work_as_a_wrong_secret() -> None:
+    key = mint(bytes(range(RANDOM_BYTES)))
+    work = []
+    for stored in (secret_hmac("pepper", "another"), None, bytes(32)):
+        pepper = _CountedPepper("pepper")
+        assert not matches(pepper, key.secret, stored)
+        work.append(pepper.hashed)
+    assert work == [1, 1, 1]

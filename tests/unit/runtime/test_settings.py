@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mockupaws.runtime.errors import SettingsError
-from mockupaws.runtime.settings import CLIENT_VARIABLES, PREFIX, Settings
+from mockupaws.runtime.settings import CLIENT_VARIABLES, PREFIX, SECRETS, Settings
 
 
 def test_values_take_their_fields_types() -> None:
@@ -42,3 +42,27 @@ def test_what_demo_env_exports_and_other_programs_variables_are_ignored() -> Non
 def test_a_child_process_gets_the_same_settings() -> None:
     changed = dataclasses.replace(Settings(), home=Path("/a b"), gateway_port=1, jwt_secret="s=\n", log_level="debug")
     assert Settings.from_environ(changed.to_environ()) == changed
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("s3cret\n")
+    assert Settings.from_environ({"MOCKUPAWS_JWT_SECRET_FILE": str(file)}).jwt_secret == "s3cret"
+    for environ, why in (
+        ({"MOCKUPAWS_JWT_SECRET_FILE": str(tmp_path / "none")}, "can't be read"),
+        ({"MOCKUPAWS_JWT_SECRET_FILE": str(file), "MOCKUPAWS_JWT_SECRET": "x"}, "both set"),
+        ({"MOCKUPAWS_GATEWAY_PORT_FILE": str(file)}, "no setting"),
+    ):
+        with pytest.raises(SettingsError, match=why):
+            Settings.from_environ(environ)
+
+
+def test_every_secret_is_a_setting() -> None:
+    assert {field.name for field in dataclasses.fields(Settings)} >= SECRETS
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("1", True), ("False", False), ("0", False)])
+def test_yes_and_no(text: str, value: bool) -> None:
+    assert Settings.from_environ({"MOCKUPAWS_PRODUCTION": text}).production is value
+    with pytest.raises(SettingsError, match="bool"):
+        Settings.from_environ({"MOCKUPAWS_PRODUCTION": "maybe"})
