@@ -280,7 +280,7 @@ def fiscal_code_bad(r: Random) -> str:
 
 
 def nino(r: Random) -> str:
-    head = r.choice("AB CE EH GJ HK JM KP LR MS NT PW RX SY TZ WA ZB JG".split())
+    head = r.choice("AB CE EH GJ HK JM KP LR MS NS PW RX SY TZ WA ZB JG".split())
     number, suffix = digits(r, 6), r.choice("ABCD")
     return r.choice((f"{head}{number}{suffix}", f"{head} {number[:2]} {number[2:4]} {number[4:]} {suffix}"))
 

@@ -1,4 +1,4 @@
-"""Reads the value that follows `name=` or `"name":` in logfmt, JSON, URL queries, SQL, headers and code."""
+"""Reads the value that follows `name=` or `"name":` in logfmt, JSON, URL queries, SQL, headers, XML and code."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ _LONGEST = 512
 _VALUE = re.compile(
     rb"[ \t]{0,3}(?:"
     rb"(?P<escape>\\{1,3})(?P<mark>[\"'])(?P<escaped>[^\x00]{0,%d}?)(?=(?P=escape)(?P=mark))"
-    rb"|\"(?P<double>(?:[^\"\\\x00]|\\[^\x00]){0,%d})"
-    rb"|'(?P<single>(?:[^'\\\x00]|\\[^\x00]|''){0,%d})"
-    rb"|(?P<bare>[^\s&;,\"'<>()\[\]{}|\\\x00]{1,%d})"
-    rb")" % (_LONGEST, _LONGEST, _LONGEST, _LONGEST)
+    rb"|[ubrf]{0,2}\"(?P<double>(?:[^\"\\\x00]|\\[^\x00]){0,%d})"
+    rb"|[ubrf]{0,2}'(?P<single>(?:[^'\\\x00]|\\[^\x00]|''){0,%d})"
+    rb"|`(?P<ticks>[^`\x00]{0,%d})"
+    rb"|(?P<bare>[^\s&;,\"'`<>()\[\]{}|\\\x00]{1,%d})"
+    rb")" % ((_LONGEST,) * 5)
 )
+_MASK_CHARACTERS = rb"(?:[*xX.#_-]|\xe2\x80\xa2|\xe2\x97\x8f)"
 _MASKED = re.compile(
-    rb"(?:[*xX.#_-]|\xe2\x80\xa2){2,}[A-Za-z0-9]{0,4}|.{0,4}\*{3,}.{0,4}|.{0,3}\[[A-Z0-9_]+(?::[0-9]{4})?\].*"
-    rb"|[\[<({%]*\s*(?:redacted|masked|hidden|filtered|removed|secret|omitted|protected|sensitive|null|nil|none|undefined"
-    rb"|empty|true|false|yes|no|n/a|unset|required|invalid|missing|string|password)\s*[\])>}%]*"
-    rb"|\$(?:\{?[A-Za-z_][A-Za-z0-9_.:-]*\}?)?|\{\{.*|%[sdv]|<[^>]*>|\?|",
+    rb"%b{2,}[A-Za-z0-9]{0,4}|.{0,4}\*{3,}.{0,4}|.{0,3}\[[A-Z0-9_]+(?::[^\]]{1,400})?\].*"
+    rb"|[\[<({%%]*\s*(?:redacted|masked|hidden|filtered|removed|secret|omitted|protected|sensitive|null|nil|none|undefined"
+    rb"|empty|true|false|yes|no|n/a|unset|required|invalid|missing|string|password|passwd|token|not[ _-]set|unknown"
+    rb"|your[_ -].{0,40}|my[_-]?(?:password|secret|token)|example|placeholder|dummy|todo|tbd|default|enabled|disabled|optional"
+    rb"|value|bytes|text|char|varchar.{0,6}|str|int|object|expired|incorrect|wrong|changed|reset|ok|failed|failure|success)"
+    rb"\s*[\])>}%%]*"
+    rb"|\$(?:\{?[A-Za-z_][A-Za-z0-9_.:-]*\}?|[({].*|[0-9])?|\{\{.*|%%[sdv(].*|<[^>]*>?|\?|:[a-z_]+|@[a-z_]+|#\{.*|"
+    % _MASK_CHARACTERS,
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -30,7 +36,24 @@ def value_after(data: bytes, end: int) -> Span | None:
     if value is None:
         return None
     start, stop = value.span(value.lastgroup or 0)
+    if value.lastgroup == "bare":
+        while stop > start and data[stop - 1] in b".:!?" and not data[stop : stop + 1].strip(b" \t\r\n\0"):
+            stop -= 1
+            if data[stop] in b"!?":  # a password may end so; a sentence after it goes on
+                stop += 1
+                break
     return None if is_masked(data[start:stop]) else (start, stop)
+
+
+_MARK_BEFORE = re.compile(rb"\[[A-Z0-9_]{3,20}\][^A-Za-z0-9\x00]{0,6}\Z")
+_LONGEST_MARK = 28
+
+
+def follows_mark(data: bytes, end: int) -> bool:
+    """Whether the name before the sign that ends at `end` is the mark of a redacted value: `[PASSWORD]=`."""
+    return (
+        b"]" in data[max(0, end - 8) : end] and _MARK_BEFORE.search(data, max(0, end - _LONGEST_MARK), end) is not None
+    )
 
 
 def is_masked(value: bytes) -> bool:

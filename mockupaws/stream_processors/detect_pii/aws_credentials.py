@@ -8,7 +8,8 @@ from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
 
 _ACCESS_KEY_LENGTH = 20
 _SECRET_KEY_LENGTH = 40
-_SECRET_KEY_CHARACTER_AFTER = re.compile(rb"[A-Za-z0-9/+=]")
+_SECRET_KEY_CHARACTER = re.compile(rb"[A-Za-z0-9/+=]")
+_SECRET_KEY_BESIDE = re.compile(rb"[^\x00]{1,80}?(?<![A-Za-z0-9/+=])([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])")
 
 
 def check_access_key(data: bytes, end: int) -> Span | None:
@@ -17,10 +18,20 @@ def check_access_key(data: bytes, end: int) -> Span | None:
 
 def check_secret_key(data: bytes, end: int) -> Span | None:
     start = end - _SECRET_KEY_LENGTH
-    secret = data[start:end]
-    if _SECRET_KEY_CHARACTER_AFTER.match(data, end) or secret.isalpha() or secret.lower() == secret:
+    if _SECRET_KEY_CHARACTER.match(data, end) or not _is_random(data[start:end]):
         return None
     return start, end
+
+
+def check_pair(data: bytes, end: int) -> Span | None:
+    """The hit is an access key: a secret key in its neighbourhood needs no name."""
+    secret = _SECRET_KEY_BESIDE.match(data, end, end + 121)
+    return None if secret is None or not _is_random(secret[1]) else secret.span(1)
+
+
+def _is_random(secret: bytes) -> bool:
+    """Of 40 random characters of base64, one in a thousand holds no digit; digests hold one case."""
+    return not secret.isalpha() and secret.lower() != secret and secret.upper() != secret
 
 
 AWS_ACCESS_KEY = Detector(
@@ -53,12 +64,14 @@ AWS_SECRET_KEY = Detector(
     expressions=(
         Expression(
             "aws.secret_key",
-            r"(secret[_. -]?(access[_. -]?)?key|aws[_. -]?secret)[\"'\\]{0,3}\s{0,3}(=>|:=|[:=])\s{0,3}[\"'\\]{0,3}"
-            r"[A-Za-z0-9/+]{40}",
+            r"(?:secret[_. -]?(?:access[_. -]?)?key|aws[_. -]?secret|s3[_. -]?secret|secret[_. -]?access|aws[_. -]?sk)[_a-z0-9]{0,8}[\"'\\]{0,3}"
+            r"(?:\s{0,3}(?:=>|:=|[:=>])\s{0,3}|[ ]{1,2}(?:is|was)[ ]:?|[ ]{1,2})[\"'\\]{0,3}[A-Za-z0-9/+]{40}",
             check_secret_key,
             0.98,
             caseless=True,
+            version=2,
         ),
+        Expression("aws.secret_key_beside", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", check_pair, 0.95),
     ),
     positives=(
         (

@@ -8,6 +8,7 @@ kept apart by NUL, and never look past one: no class in their expressions matche
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,11 @@ Span = tuple[int, int]
 
 Check = Callable[[bytes, int], Span | None]
 """(bytes, offset of the hit's end) → the exact span, or None where the hit is no finding."""
+
+
+def last_match(pattern: re.Pattern[bytes], data: bytes, start: int, end: int) -> re.Match[bytes] | None:
+    """The match that begins last between two places."""
+    return max(pattern.finditer(data, start, end), key=re.Match.start, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,14 @@ class Expression:
     caseless: bool = False
     version: int = 1
     """Counted up with each change that finds more, or less, than before."""
+    kinds: tuple[tuple[str, float], ...] = ()
+    """Rules and scores that findings have in place of this one's, where the value tells kinds apart."""
+    kind_of: Callable[[bytes], int] | None = None
+    """(value) → its place in `kinds`; given with them."""
+
+    def rules(self) -> tuple[tuple[str, float], ...]:
+        """(rule, score) of each that a finding may have."""
+        return self.kinds or ((self.rule, self.score),)
 
 
 @dataclass(frozen=True, slots=True)

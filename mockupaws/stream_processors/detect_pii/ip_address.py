@@ -8,35 +8,91 @@ import socket
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}".encode())
 _IPV4_LONGEST = 15
-_RUN_REVERSED = re.compile(rb"[0-9A-Za-z_.]*")
-_VERSION_WORDS = (
-    b"v ver version release rev revision build firmware fw kernel driver chrome chromium crios headlesschrome edg edga "
-    b"edgios opr vivaldi yabrowser electron samsungbrowser firefox fxios safari"
+_IPV4_AT_END = re.compile(rf"(?<![0-9A-Za-z_.])(?:{_OCTET}\.){{3}}{_OCTET}\Z".encode())
+_NAMES_VERSION = b"version versions release firmware driver build kernel".split()
+_PRODUCTS = (
+    b"v ver rev revision fw assembly chrome chromium crios headlesschrome edg edga edgios opr vivaldi yabrowser electron "
+    b"samsungbrowser firefox fxios safari"
 ).split()
+_CHANGES = (
+    b"upgraded upgrading upgrade downgraded downgrading downgrade installed installing updated updating setting".split()
+)
+_NOT_CHANGED = b"on by with for via in host node server client peer ip address at from to".split()
+
+
+def _reversed(words: list[bytes]) -> bytes:
+    return b"|".join(word[::-1] for word in words)
+
+
 _VERSION_BEFORE_REVERSED = re.compile(
-    rb"[\"']?[ =:/]{1,3}[\"']?\.?(?:" + b"|".join(word[::-1] for word in _VERSION_WORDS) + rb")(?![0-9A-Za-z_])",
+    rb"v?[\"']?(?:[ =:/]{1,3}[\"']?\.?(?:(?:%b)(?![0-9A-Za-z_])|(?:%b))"
+    rb"| (?:(?:morf|ot) )?(?:(?!(?:%b) )[^ \x00]{2,30} )?(?:%b)(?![0-9A-Za-z_]))"
+    % (_reversed(_PRODUCTS), _reversed(_NAMES_VERSION), _reversed(_NOT_CHANGED), _reversed(_CHANGES)),
     re.IGNORECASE,
 )
 """Read backwards from the number, so that it fails at the first character that fits no version."""
-_LONGEST_VERSION_WORD = 24
-_NUMBER_AFTER = re.compile(rb"\.?[0-9A-Za-z_]|-(?![0-9]{1,3}\.[0-9]{1,3}\.)[0-9A-Za-z]")
+_PRODUCT_REVERSED = re.compile(rb"/[A-Za-z0-9_.-]{1,24}[A-Z](?![A-Za-z0-9._/-])")
+_VERSION_RANGE_REVERSED = re.compile(rb"(?: ot | >- | >= |>-)((?:[0-9]{1,3}\.){3}[0-9]{1,3})(?![0-9A-Za-z.])")
+_LOOK_BACK = 64
+_NUMBER_AFTER = re.compile(rb" (?:runtime|sdk)\b|\.?[0-9A-Za-z_]|-(?![0-9]{1,3}\.[0-9]{1,3}\.)[0-9A-Za-z]")
 
 _IPV6_REVERSED = re.compile(rb"[0-9A-Fa-f:.]{1,45}")
 _IPV6_REST = re.compile(rb"[0-9A-Fa-f:.]{0,45}")
+_SHORT_GROUPS = re.compile(
+    rb"[0-9A-Fa-f]{1,2}(?::[0-9A-Fa-f]{1,2}){0,2}::(?:[0-9A-Fa-f]{1,2}(?::[0-9A-Fa-f]{1,2}){0,2})?"
+)
+"""Two or three short groups are more often a time, a ratio or a scope than an address."""
 _DIGIT = re.compile(rb"[0-9]")
 _IPV6_TRAILING = b".:"
 
 
 def check_ipv4(data: bytes, end: int) -> Span | None:
-    before = data[max(0, end - _IPV4_LONGEST - _LONGEST_VERSION_WORD) : end][::-1]
-    run = _RUN_REVERSED.match(before)
-    length = run.end() if run is not None else 0
-    start = end - length
-    if _IPV4.fullmatch(data, start, end) is None or _NUMBER_AFTER.match(data, end):
+    found = _IPV4_AT_END.search(data, max(0, end - _IPV4_LONGEST - 1), end)
+    if found is None or _NUMBER_AFTER.match(data, end):
         return None
-    return None if _VERSION_BEFORE_REVERSED.match(before, length) else (start, end)
+    return None if _is_version(data, found.start(), end) else found.span()
+
+
+def _is_version(data: bytes, start: int, end: int) -> bool:
+    """Whether what stands before the number, or before the one it follows in `1.2.3.4 to 1.2.3.5`, says so."""
+    for _ in range(4):
+        before = data[max(0, start - _LOOK_BACK) : start][::-1]
+        if before[:1] in (b"~", b"_", b"$") or (before[:1] == b"-" and before[1:2].isalpha()):
+            return True
+        if _VERSION_BEFORE_REVERSED.match(before):
+            return True
+        if data[end : end + 1] != b":" and _PRODUCT_REVERSED.match(before):
+            return True
+        earlier = _VERSION_RANGE_REVERSED.match(before)
+        if earlier is None:
+            return False
+        start, end = start - earlier.end(), start - earlier.start(1)
+    return False
+
+
+_IPV4_KINDS = (("ipv4.public", 0.95), ("ipv4.private", 0.9), ("ipv4.reserved", 0.8))
+"""All addresses but those of private networks (RFC 1918) and those of the host itself, its link and groups."""
+_IPV6_KINDS = (("ipv6.public", 1.0), ("ipv6.private", 0.95), ("ipv6.reserved", 0.9))
+"""All addresses but the unique local ones and those of the host itself, its link and groups."""
+_OCTETS = re.compile(rb"(?<![0-9A-Fa-f%])[0-9]{1,3}")
+
+
+def kind_of_ipv4(address: bytes) -> int:
+    """The place in _IPV4_KINDS."""
+    octets = _OCTETS.findall(address)
+    first, second = int(octets[0]), int(octets[1])
+    if first == 10 or (first == 192 and second == 168) or (first == 172 and 16 <= second < 32):
+        return 1
+    return 2 if first in (0, 127) or (first == 169 and second == 254) or first >= 224 else 0
+
+
+def kind_of_ipv6(address: bytes) -> int:
+    """The place in _IPV6_KINDS."""
+    lowered = address.lower()
+    if lowered.startswith((b"fc", b"fd")):
+        return 1
+    return 2 if lowered.startswith((b"fe8", b"fe9", b"fea", b"feb", b"ff")) or lowered == b"::1" else 0
 
 
 def check_ipv6(data: bytes, end: int) -> Span | None:
@@ -53,6 +109,8 @@ def check_ipv6(data: bytes, end: int) -> Span | None:
         start += 1
     if not _DIGIT.search(data, start, stop):
         return None
+    if _SHORT_GROUPS.fullmatch(data, start, stop):
+        return None
     try:
         packed = socket.inet_pton(socket.AF_INET6, data[start:stop].decode("ascii"))
     except OSError:
@@ -63,7 +121,17 @@ def check_ipv6(data: bytes, end: int) -> Span | None:
 IPV4 = Detector(
     pii_type="IPV4",
     why="Online identifier (GDPR recital 30). Four octets that stand alone: no version, no part of a longer number.",
-    expressions=(Expression("ipv4.dotted", r"\b[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\b", check_ipv4, 0.95),),
+    expressions=(
+        Expression(
+            "ipv4.dotted",
+            r"\b[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\b",
+            check_ipv4,
+            0.95,
+            version=2,
+            kinds=_IPV4_KINDS,
+            kind_of=kind_of_ipv4,
+        ),
+    ),
     positives=(
         ("client=203.0.113.7:51324 connected", "203.0.113.7"),
         ("from 10.1.2.3, 192.0.2.1", "192.0.2.1"),
@@ -85,10 +153,32 @@ IPV6 = Detector(
     why="Online identifier. Accepted only where inet_pton accepts the whole run of hex digits, colons and dots.",
     expressions=(
         Expression(
-            "ipv6.full", r"\b[0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){5}:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]", check_ipv6, 1.0
+            "ipv6.full",
+            r"\b[0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){5}:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]",
+            check_ipv6,
+            1.0,
+            version=2,
+            kinds=_IPV6_KINDS,
+            kind_of=kind_of_ipv6,
         ),
-        Expression("ipv6.compressed", r"\b[0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,6}::", check_ipv6, 1.0),
-        Expression("ipv6.leading", r"[^0-9A-Za-z_:\x00]::[0-9A-Fa-f]", check_ipv6, 0.95),
+        Expression(
+            "ipv6.compressed",
+            r"\b[0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,6}::",
+            check_ipv6,
+            1.0,
+            version=2,
+            kinds=_IPV6_KINDS,
+            kind_of=kind_of_ipv6,
+        ),
+        Expression(
+            "ipv6.leading",
+            r"(?:^|[^0-9A-Za-z_:])::[0-9A-Fa-f]",
+            check_ipv6,
+            0.95,
+            version=2,
+            kinds=_IPV6_KINDS,
+            kind_of=kind_of_ipv6,
+        ),
     ),
     positives=(
         ("peer 2001:db8:85a3:0:0:8a2e:370:7334 up", "2001:db8:85a3:0:0:8a2e:370:7334"),

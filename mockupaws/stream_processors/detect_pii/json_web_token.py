@@ -7,7 +7,11 @@ import re
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
 
 _ANCHOR_LENGTH = 11
-_TOKEN = re.compile(rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,3}")
+_PART = r"[A-Za-z0-9_-]"
+_TOKEN = re.compile(
+    rf"eyJ{_PART}{{8,4096}}\.(?:{_PART}{{4,16384}}\.(?:{_PART}{{1,16384}}(?:\.{_PART}{{1,4096}}){{0,2}})?"
+    rf"|\.{_PART}{{1,4096}}\.{_PART}{{1,16384}}\.{_PART}{{1,4096}})".encode()
+)
 
 
 def check_token(data: bytes, end: int) -> Span | None:

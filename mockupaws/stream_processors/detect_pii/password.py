@@ -1,29 +1,138 @@
-"""PASSWORD: what is assigned to a name such as `password` or `client_secret`."""
+"""PASSWORD: what is assigned to a name such as `password` or `client_secret`, in code, SQL, command lines and prose."""
 
 from __future__ import annotations
 
 import re
 
-from mockupaws.stream_processors.detect_pii.assigned_value import is_masked, value_after
+from mockupaws.stream_processors.detect_pii.assigned_value import follows_mark, is_masked, value_after
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
 
-_NAMES = r"(?:passw(?:or)?d|passphrase|passwort|contrase(?:n|\xc3\xb1)a|pwd|\bpass|[_.-]pass|secret(?:[_-]?key)?)"
+_WORDS = (
+    r"passw(?:or)?d|passwrd|passphrase|passcode|passwort|kennwort|contrase(?:n|\xc3\xb1)a|mot[ _]?de[ _]?passe|\bsenha"
+    r"|parola[ _]chiave|\bparola(?:[ _]d.ordine)?"
+)
+_SHORT = r"pwd|\bpass|[a-z0-9][_.-]pass|dbpass|userpass|\bpw|[_.-]pw"
+_SECRETS = r"secret(?:[_-]?(?:key|token|value))?(?:[_-]?base)?|(?:encryption|signing|master|hmac|shared|storage|account)[_-]?key"
+_SUFFIX = r"(?:[_-]?(?:confirm(?:ation)?|new|old|current|again|repeat|plain|text|value|super[_-]secure))?"
+_NAMES = rf"(?:(?:{_WORDS}){_SUFFIX}|{_SHORT}|{_SECRETS})"
 _NAME_AT_END = re.compile(rf"{_NAMES}[0-9]?\Z".encode("latin-1"), re.IGNORECASE)
-_PROSE = re.compile(rb"[a-z]+\Z")
+_SIGN = r"(?:=>|:=|==?|:)"
+_PROSE = re.compile(rb"[A-Za-z]?[a-z'\xc3\xa0-\xc3\xbf]*[.,;:!?]?\Z")
+_STRONG = re.compile(rb"(?=[^\x00]*[0-9!@#$%^&*?_+=-])[^\x00]{6,}\Z")
 _FOLDER = b"/"
+_TEXT_AFTER = re.compile(rb"[ ][A-Za-z]")
+_CODE = re.compile(rb"(?:[A-Za-z_]\w*(?:\.|->|::))+\w*(?:pass|pwd|secret|key|token|env)\w*\Z", re.IGNORECASE)
+_CALL_AFTER = (b"(", b"[")
+_DRIVE = re.compile(rb"[A-Za-z]:\Z")
 
 
 def check_assignment(data: bytes, end: int) -> Span | None:
     span = value_after(data, end)
-    if span is None or data[span[0] : span[0] + 1] == _FOLDER:
+    if span is None or follows_mark(data, end):
         return None
-    prose = data[end - 1] == 58 and data[end : end + 1] == b" " and span[0] - end == 1
-    return None if prose and _PROSE.match(data[span[0] : span[1]]) else span
+    start, stop = span
+    value = data[start:stop]
+    if value.startswith((_FOLDER, b"org.", b"com.")):
+        return None
+    if data[start - 1 : start] in (b'"', b"'", b"`"):
+        return None if _is_separator(value) else span
+    if (
+        data[stop : stop + 1] in _CALL_AFTER
+        or _CODE.match(value)
+        or (_DRIVE.match(value) and data[stop : stop + 1] == b"\\")
+    ):
+        return None
+    spaced = data[end - 1] == 58 and start > end
+    return None if spaced and (_PROSE.match(value) and (len(value) < 8 or _TEXT_AFTER.match(data, stop))) else span
+
+
+def _is_separator(value: bytes) -> bool:
+    """Whether what looks like a quoted value is the text between two others: `"password": ", "x"`."""
+    return not value.strip(b" ,:=;&")
 
 
 def check_statement(data: bytes, end: int) -> Span | None:
     """The hit ends with the quote that opens the value."""
     return value_after(data, end - 1)
+
+
+_CLAUSES = (b"values", b"value", b"externally", b"globally", b"password", b"the")
+
+
+def check_unquoted(data: bytes, end: int) -> Span | None:
+    """The hit ends with the first character after `IDENTIFIED BY`; Oracle takes the password unquoted."""
+    span = value_after(data, end - 1)
+    return None if span is None or data[span[0] : span[1]].lower() in _CLAUSES else span
+
+
+def check_listed_option(data: bytes, end: int) -> Span | None:
+    """The hit ends with the quote that opens the value in `['--password', 'x']`."""
+    start = end - 1
+    while data[start - 1 : start] == b"\\":
+        start -= 1
+    return value_after(data, start)
+
+
+def check_option(data: bytes, end: int) -> Span | None:
+    """The hit ends with the space after `--password`."""
+    span = value_after(data, end)
+    return None if span is None or data[span[0] : span[0] + 1] == b"-" else span
+
+
+_DIRECT = re.compile(
+    rb"(?=[^\s\x00]*[0-9])(?=[^\s\x00]*[a-z])(?=[^\s\x00]*[A-Z!@#$%^&*?])[^\s,;:()\[\]{}\"'<>\\/=|\x00]{8,64}(?![^\s.,;\"'\x00])"
+)
+
+
+def check_direct(data: bytes, end: int) -> Span | None:
+    """`password X`: only what mixes letters of both cases or signs with digits."""
+    word = _DIRECT.match(data, end)
+    if word is None:
+        return None
+    stop = word.end()
+    while data[stop - 1] in b".,;":
+        stop -= 1
+    return end, stop
+
+
+_SPOKEN = re.compile(rb"[\"'`]?([^\s\"'`<>\x00]{6,64})")
+
+
+def check_prose(data: bytes, end: int) -> Span | None:
+    """`the password is X`: X must look like one."""
+    word = _SPOKEN.match(data, end)
+    if word is None:
+        return None
+    start, stop = word.span(1)
+    while stop > start and data[stop - 1] in b".,;:)":
+        stop -= 1
+    value = data[start:stop]
+    return (start, stop) if _STRONG.match(value.rstrip(b"!?")) and not is_masked(value) else None
+
+
+_COLUMNS = re.compile(
+    rb"\(([^()\x00]{1,400})\)[ \t\r\n]{0,4}values[ \t\r\n]{0,4}\(((?:'(?:[^'\x00]|'')*'|[^()'\x00]|\([^()\x00]*\)){1,2000})\)",
+    re.IGNORECASE,
+)
+_FIELD = re.compile(rb"[ \t\r\n]*('(?:[^'\x00]|'')*'|(?:[^,'()\x00]|\([^()\x00]*\))+)[ \t\r\n]*(?:,|\Z)")
+
+
+def check_insert(data: bytes, end: int) -> Span | None:
+    """`INSERT INTO t (a, password) VALUES (1, 'x')`: the value in the place of the column."""
+    opened = data.find(b"(", end, end + 100)
+    statement = _COLUMNS.match(data, opened, end + 2600) if opened >= 0 else None
+    if statement is None:
+        return None
+    names = [name.strip(b" \t\r\n`\"'[]") for name in statement[1].split(b",")]
+    place = next((number for number, name in enumerate(names) if _NAME_AT_END.search(name)), None)
+    if place is None:
+        return None
+    for number, field in enumerate(_FIELD.finditer(data, *statement.span(2))):
+        if number == place:
+            start, stop = field.span(1)
+            quoted = data[start : start + 1] == b"'"
+            return (start + 1, stop - 1) if quoted and not is_masked(data[start + 1 : stop - 1]) else None
+    return None
 
 
 def is_password(name: str, value: str) -> bool:
@@ -40,19 +149,77 @@ PASSWORD = Detector(
     expressions=(
         Expression(
             "password.assignment",
-            rf"{_NAMES}[0-9]?[\"'\\]{{0,3}}[ \t]{{0,2}}(=>|:=|[:=]|%3d)",
+            rf"{_NAMES}[0-9]?[\"'\\`\])]{{0,3}}[ \t]{{0,2}}{_SIGN}",
             check_assignment,
+            0.9,
+            caseless=True,
+            version=2,
+        ),
+        Expression(
+            "password.element", r"<[a-z0-9_:.-]{0,30}(?:password|passwd|secret)>", value_after, 0.95, caseless=True
+        ),
+        Expression(
+            "password.statement",
+            r"(?:identified[ ]{1,2}(?:with[ ]{1,2}['a-z0-9_]{1,40}[ ]{1,2})?by|password(?:[ ]{1,2}for[ ]{1,2}[^\s\x00]{1,60}[ ]"
+            r"{0,2}=)?)[ ]{1,3}(?:password[ ]?\()?'"
+            r"|password[ ]{0,2}=[ ]{0,2}(?:password|md5|sha1|sha2|crypt|old_password|encrypt|hashbytes)[ ]?\([ ]?'",
+            check_statement,
+            0.9,
+            caseless=True,
+            version=2,
+        ),
+        Expression(
+            "password.unquoted_statement", r"identified[ ]{1,2}by[ ]{1,2}[a-z0-9_]", check_unquoted, 0.8, caseless=True
+        ),
+        Expression("password.insert", r"insert[ ]{1,3}into[ ]{1,3}", check_insert, 0.9, caseless=True),
+        Expression(
+            "password.option",
+            r"(?:^|[^a-z-])--?(?:[a-z]{1,12}-){0,2}(?:pass|password|passwd|passphrase|pwd|secret)[ ]",
+            check_option,
+            0.85,
+            version=2,
+        ),
+        Expression(
+            "password.listed_option",
+            r"--?(?:[a-z]{1,12}-){0,2}(?:pass|password|passwd|passphrase|pwd|secret)[\"'\\]{1,3},[ ]?[\"'\\]{1,3}",
+            check_listed_option,
+            0.85,
+        ),
+        Expression(
+            "password.command",
+            r"\b(?:sshpass[ ]{1,2}-p[ ]{0,2}|redis-cli[ ](?:-[^a\s\x00][ ][^\s\x00]{1,60}[ ]){0,4}-a[ ]|requirepass[ ]|masterauth[ ]"
+            r"|mysql[a-z]{0,8}[ ](?:-[^p\s\x00][^\s\x00]{0,60}[ ]|[^-\s\x00]{1,40}[ ]){0,8}-p)",
+            check_option,
+            0.85,
+        ),
+        Expression(
+            "password.curl_user",
+            r"\bcurl[^\x00\n]{0,200}[ ](?:-u|--user|--proxy-user)[ =]?[\"']?[^\s:\"'\x00]{1,60}:",
+            value_after,
+            0.9,
+        ),
+        Expression(
+            "password.pair",
+            rf"{_NAMES}[\"'\\\n ]{{1,12}}(?:,?[ ]{{0,2}}[\"'\\]{{0,3}}value[\"'\\]{{0,3}}[ ]?[:=]|[ ]?>)",
+            value_after,
             0.9,
             caseless=True,
         ),
         Expression(
-            "password.statement",
-            r"(identified[ ]{1,2}(with[ ]{1,2}[a-z0-9_]{1,40}[ ]{1,2})?by|password)[ ]{1,3}'",
-            check_statement,
-            0.9,
+            "password.prose",
+            rf"(?:{_WORDS}|\bpwd|client secret)(?:[ ](?:for|of|per|de|f\xc3\xbcr)[ ][^\s\x00]{{1,40}})?[ ]{{1,2}}"
+            r"(?:is|was|set to|changed to|reset to|to|ist|lautet|est|es|(?:\xc3\xa8)|e')[ ]?:?[ ]",
+            check_prose,
+            0.8,
             caseless=True,
         ),
-        Expression("password.option", r"[ ]--pass(word|wd|phrase)?[ ]", value_after, 0.85),
+        Expression(
+            "password.direct",
+            r"(?:\bpassword|\bpasswd|\bpassphrase|\bpasscode|\bpwd|\bpw)[ ]",
+            check_direct,
+            0.7,
+            caseless=True,
+        ),
     ),
     positives=(
         ('{"user":"bob","password":"hunter2!"}', "hunter2!"),
@@ -63,6 +230,8 @@ PASSWORD = Detector(
         (r"body={\"password\":\"hunter2\"}", "hunter2"),
         ("client_secret: 'S3cr3tValue'", "S3cr3tValue"),
         ("run --password hunter2 --user bob", "hunter2"),
+        ("INSERT INTO users (name, password) VALUES ('bob', 'hunter2')", "hunter2"),
+        ("your new password is Hx71-kk!", "Hx71-kk!"),
     ),
     negatives=(
         "Failed password for root from console",
@@ -73,5 +242,6 @@ PASSWORD = Detector(
         "password: must have eight characters",
         "password=${DB_PASSWORD}",
         "password=[PASSWORD]",
+        "your password is weak",
     ),
 )

@@ -7,8 +7,10 @@ import re
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
 
 _HEADER_LONGEST = 70
-_BODY = re.compile(rb"(?:[A-Za-z0-9+/=:,. \t\r\n-]|\\[nr])*?-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
-_BODY_WITHOUT_FOOTER = re.compile(rb"(?:[A-Za-z0-9+/=\r\n]|\\[nr])*")
+_BODY = re.compile(
+    rb"(?:[A-Za-z0-9+/=:,.() \t\r\n]|-(?!----)|\\{1,4}[nr]){0,20000}+-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
+)
+_BODY_WITHOUT_FOOTER = re.compile(rb"(?:[A-Za-z0-9+/=\r\n]|\\{1,4}[nr]){0,20000}")
 
 
 def check_block(data: bytes, end: int) -> Span | None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import hyperscan
 
 from mockupaws.runtime.errors import PermanentError
+from mockupaws.stream_processors.detect_pii.decode_escapes import Decoded
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
 from mockupaws.stream_processors.detect_pii.table import DETECTORS
 
@@ -49,21 +50,30 @@ class Scanner:
 
     def scan(self, data: bytes) -> list[Found]:
         """The findings in their order, none overlapping another and none spanning SEPARATOR."""
+        candidates = self._candidates(data)
+        decoded = Decoded(data)
+        if decoded.text:
+            for start, end, rank, number in self._candidates(decoded.text):
+                candidates.add((*decoded.origin(start, end), rank, number))
+        findings: list[Found] = []
+        for start, end, _, number in _without_overlaps(sorted(candidates)):
+            expression, pii_type, _ = self._expressions[number]
+            kind_of = expression.kind_of
+            rule, score = expression.rules()[0 if kind_of is None else kind_of(data[start:end])]
+            findings.append(Found(start, end, pii_type, rule, score))
+        return findings
+
+    def _candidates(self, data: bytes) -> set[_Candidate]:
+        """What the exact checks make of the hits."""
         hits: list[tuple[int, int]] = []
         self._scan(data, match_event_handler=_note, context=hits)
-        if not hits:
-            return []
         candidates: set[_Candidate] = set()
         for end, number in hits:
             expression, _, rank = self._expressions[number]
             span = expression.check(data, end)
             if span is not None:
                 candidates.add((*span, rank, number))
-        findings: list[Found] = []
-        for start, end, _, number in _without_overlaps(sorted(candidates)):
-            expression, pii_type, _ = self._expressions[number]
-            findings.append(Found(start, end, pii_type, expression.rule, expression.score))
-        return findings
+        return candidates
 
 
 def _note(number: int, start: int, end: int, flags: int, hits: list[tuple[int, int]]) -> None:

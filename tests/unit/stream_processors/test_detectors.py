@@ -55,7 +55,7 @@ def test_negative_examples_are_not_found(scanner: Scanner, detector: Detector, t
         "2026-11-23T08:12:01.123456Z 1795420800000 1795420800123456 08:12:01,123",
         "took 0.4539578763621486 s, ratio 5.555555555555444e-05, total 4539578763621486.25",
         "email=*** password=**** card ****1111 token=[REDACTED] ssn ***-**-1234",
-        "java.util.HashMap@4edde6e5 foo::bar::baz 00:1b:44:11:3a:b7 a::b",
+        "java.util.HashMap@4edde6e5 foo::bar::baz a::b",
     ],
 )
 def test_look_alikes_are_not_found(scanner: Scanner, text: str) -> None:

@@ -1,0 +1,100 @@
+r"""Lines as they read once their escapes are undone: `%40`, `\u0040`, `\"`, `\n`, `&#64;`, `&quot;`.
+
+A value may be hidden by an escape (`bob%40example.org`), or what stands around it (`%3Dbob`, `\nbob`, `https:\/\/`), so
+lines with escapes are scanned a second time, decoded. Only ASCII is decoded; places map back to the original bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+
+_ESCAPE = re.compile(
+    rb"%(?:25){0,3}(?P<percent>[2-7][0-9A-Fa-f])"
+    rb"|\\{1,4}(?:u00(?P<unicode>[2-7][0-9A-Fa-f])|x(?P<hexadecimal>[2-7][0-9A-Fa-f])|(?P<control>[nrt])|(?P<mark>[\"'/]))"
+    rb"|&(?:\#(?P<decimal>[0-9]{2,3})|\#[xX]0{0,2}(?P<entity>[2-7][0-9A-Fa-f])|(?P<name>amp|lt|gt|quot|apos|commat));"
+    rb"|(?<=[0-9])(?P<plus>\+)(?=[0-9])"
+)
+_NAMED = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'", b"commat": b"@"}
+_CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+_SIGNS = (b"%", b"\\", b"&#", b"&quot;", b"&lt;", b"&amp;", b"&commat;")
+
+
+class Decoded:
+    """The lines that hold escapes, decoded and joined by NUL."""
+
+    def __init__(self, data: bytes) -> None:
+        """`data` is lines joined by NUL."""
+        pieces: list[bytes] = []
+        self._starts: list[int] = []
+        """Where each piece starts in the decoded text."""
+        self._origins: list[tuple[int, int]] = []
+        """Where it stands in `data`: start and end."""
+        length = 0
+        for start, end in _lines_with_signs(data):
+            position = start
+            for escape in _ESCAPE.finditer(data, start, end):
+                character = _character(escape)
+                if character is None:
+                    continue
+                for piece, origin in ((data[position : escape.start()], position), (character, escape.start())):
+                    if piece:
+                        self._starts.append(length)
+                        self._origins.append((origin, origin + len(piece)))
+                        pieces.append(piece)
+                        length += len(piece)
+                position = escape.end()
+                self._origins[-1] = escape.span()
+            if position == start:
+                continue
+            self._starts.append(length)
+            self._origins.append((position, end))
+            pieces += (data[position:end], b"\0")
+            length += end - position + 1
+        self.text = b"".join(pieces)
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """The bytes of the original that the decoded bytes from `start` to `end` stand for."""
+        first = bisect_right(self._starts, start) - 1
+        last = bisect_right(self._starts, end - 1) - 1
+        return (
+            self._within(first, start - self._starts[first], self._origins[first][0]),
+            self._within(last, end - self._starts[last], self._origins[last][1]),
+        )
+
+    def _within(self, piece: int, offset: int, edge: int) -> int:
+        """A place inside a piece that was copied; the edge of one that stands for an escape."""
+        start, end = self._origins[piece]
+        following = self._starts[piece + 1] if piece + 1 < len(self._starts) else len(self.text)
+        copied = following - self._starts[piece] >= end - start
+        return start + offset if copied else edge
+
+
+def _lines_with_signs(data: bytes) -> list[tuple[int, int]]:
+    """Start and end of each line that may hold an escape, in order."""
+    found: set[tuple[int, int]] = set()
+    for sign in _SIGNS:
+        position = data.find(sign)
+        while position >= 0:
+            start = data.rfind(b"\0", 0, position) + 1
+            end = data.find(b"\0", position)
+            end = len(data) if end < 0 else end
+            found.add((start, end))
+            position = data.find(sign, end)
+    return sorted(found)
+
+
+def _character(escape: re.Match[bytes]) -> bytes | None:
+    kind, value = escape.lastgroup, escape[escape.lastgroup or 0]
+    match kind:
+        case "control":
+            return _CONTROLS[value]
+        case "mark":
+            return value
+        case "name":
+            return _NAMED[value]
+        case "plus":
+            return b" "
+        case "decimal":
+            return bytes((int(value),)) if 32 <= int(value) < 127 else None
+    return bytes((int(value, 16),)) if int(value, 16) < 127 else None
