@@ -120,6 +120,12 @@ class Settings:
     production: bool = False
     """True: this installation holds real data, and `mockupaws doctor` fails where it isn't fit for that."""
 
+    tenant_key_secret: str = ""
+    """Secret that wraps the tenants' keys of hashed and encrypted marks, 32 characters or more; without it nothing
+    encrypted can be revealed."""
+    policy_refresh_seconds: float = 2.0
+    """How often a processor reads changed redaction policies."""
+
     processor_instance: str = "processor-1"
     """Slot of this processor: its static membership in the consumer group."""
     processor_max_in_flight: int = 128

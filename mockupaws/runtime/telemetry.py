@@ -119,6 +119,14 @@ ANALYSED_ENTRIES = Counter("mockupaws_analysed_entries_total", "Log entries anal
 ANALYSE_SECONDS = Histogram("mockupaws_analyse_seconds", "CPU part of analysing one record.", buckets=_SECONDS)
 PROCESSOR_IN_FLIGHT = Gauge("mockupaws_processor_in_flight_records", "Records analysed and awaiting acknowledgement.")
 
+POLICIES_AGE_SECONDS = Gauge(
+    "mockupaws_policies_age_seconds", "Age of the process's knowledge of the tenants' redaction policies."
+)
+POLICY_PROBLEMS = Gauge(
+    "mockupaws_policy_problems",
+    "Tenants whose newest policy is not applied as written: its key is missing, or a newer release wrote it.",
+)
+
 # Sinks
 
 SINK_ENTRIES = Counter("mockupaws_sink_entries_total", "Log entries written, by sink.", ["sink"])

@@ -9,6 +9,7 @@ import os
 import uvloop
 
 from mockupaws.runtime.clock import SystemClock
+from mockupaws.runtime.errors import SettingsError
 from mockupaws.runtime.failpoints import enable_failpoints
 from mockupaws.runtime.health import HealthServer
 from mockupaws.runtime.settings import Settings
@@ -20,6 +21,8 @@ from mockupaws.stream_processors.worker import Processor, Worker
 def main() -> None:
     settings = Settings.from_environ(os.environ)
     configure_logging("processor", settings.log_level)
+    if not settings.postgres_api_url:
+        raise SettingsError("the processor needs MOCKUPAWS_POSTGRES_API_URL: it redacts by the policies kept there")
     enable_failpoints(settings.failpoints)
     settings.home.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder in it, but not the way there
     loop = uvloop.new_event_loop()

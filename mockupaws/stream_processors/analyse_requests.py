@@ -35,6 +35,7 @@ from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS
 from mockupaws.stream_processors.ack_order import AckOrder, PendingRecord
 from mockupaws.stream_processors.analyse_entries import Analyser
 from mockupaws.stream_processors.answer_record import Answer, SourceRecord, answer_record
+from mockupaws.stream_processors.policies.apply_policy import PolicyOf, always_default
 
 SCHEMA_VERSION_HEADER = "schema_version"
 CRASHED = 70
@@ -66,9 +67,16 @@ class AnalyseRequests:
     """Answers the records handed to `handle`, in order, from one task."""
 
     def __init__(
-        self, settings: Settings, analyser: Analyser, clock: Clock, send: Send, acknowledge: Callable[[Any], object]
+        self,
+        settings: Settings,
+        analyser: Analyser,
+        clock: Clock,
+        send: Send,
+        acknowledge: Callable[[Any], object],
+        policy_of: PolicyOf = always_default,
     ) -> None:
         self._analyser = analyser
+        self._policy_of = policy_of
         self._clock = clock
         self._send = send
         self._acknowledge = acknowledge
@@ -102,7 +110,7 @@ class AnalyseRequests:
             value=message.value or b"",
             schema_version=dict(message.headers or ()).get(SCHEMA_VERSION_HEADER),
         )
-        answers = answer_record(self._analyser, record, self._clock.now_us())
+        answers = answer_record(self._analyser, record, self._clock.now_us(), self._policy_of)
         telemetry.ANALYSE_SECONDS.observe(perf_counter() - started)
         hit("processor.before_send")
         pending = self._order.open(record.partition, _Read(message, monotonic()), len(answers))

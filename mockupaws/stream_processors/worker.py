@@ -25,6 +25,7 @@ from mockupaws.schemas.analysed import SOURCE_TOPIC_ID_HEADER
 from mockupaws.schemas.topics import PROCESSOR_GROUP, REQUESTS, TOPICS
 from mockupaws.stream_processors.analyse_entries import Analyser
 from mockupaws.stream_processors.analyse_requests import CRASHED, AnalyseRequests, crash
+from mockupaws.stream_processors.policies.refresh_policies import RefreshedPolicies
 
 STOP_SECONDS = 10.0
 """How long an orderly stop may take: without a broker Faust's and aiokafka's own would never end."""
@@ -102,7 +103,8 @@ class Processor:
         self._clock = clock
         self._topic_id: UUID | None = None
         self.app = _new_app(settings)
-        self._step = AnalyseRequests(settings, analyser, clock, self._send, self._acknowledge)
+        self._policies = RefreshedPolicies(settings)
+        self._step = AnalyseRequests(settings, analyser, clock, self._send, self._acknowledge, self._policies.policy_of)
         source = self.app.topic(
             topic_name(settings, REQUESTS),
             key_type=bytes,
@@ -111,15 +113,18 @@ class Processor:
             value_serializer="raw",
         )
         self.app.agent(source, name="analyse_requests", concurrency=1)(self._consume)
+        self.app.task()(self._policies.run)
         self.app.timer(_CHECK_SECONDS)(self._check_progress)
         self.app.timer(_CHECK_TOPIC_SECONDS)(self._check_topic)
 
     def report(self) -> HealthReport:
-        """Ready once partitions are assigned. Called from the health server's thread; reads only."""
+        """Ready once partitions are assigned and policies known. Called from the health server's thread; reads only."""
         consumer = self.app.consumer
         assigned = consumer.assignment() if self.app.started else set()
         if not assigned:
             return HealthReport(ready=False, detail={"partitions": "none assigned"})
+        if not self._policies.loaded:
+            return HealthReport(ready=False, detail={"policies": "never loaded: waits for Postgres"})
         waiting = self._step.oldest_timestamps()
         lag = max(0.0, self._clock.now_us() / 1e6 - min(waiting)) if waiting else 0.0
         return HealthReport(ready=True, lag_seconds=lag, detail={"partitions": str(len(assigned))})
@@ -129,6 +134,7 @@ class Processor:
             self._topic_id = (await topic_ids(self._settings))[topic_name(self._settings, REQUESTS)]
         except Exception as error:
             crash("topic_id_unknown", error)
+        await self._policies.wait_until_loaded()
         async for event in stream.noack().events():
             await self._step.handle(event.message)
 

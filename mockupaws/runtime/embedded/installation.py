@@ -37,6 +37,7 @@ SECRET_NAMES = (
     "api_key_pepper",
     "jwt_secret",
     "audit_key",
+    "tenant_key_secret",
     "demo_password",
 )
 DATABASE = "mockupaws"
@@ -125,6 +126,7 @@ def _fill_in(settings: Settings, home: Path, ports: dict[str, int], words: dict[
         api_key_pepper=settings.api_key_pepper or words["api_key_pepper"],
         jwt_secret=settings.jwt_secret or words["jwt_secret"],
         audit_key=settings.audit_key or words["audit_key"],
+        tenant_key_secret=settings.tenant_key_secret or words["tenant_key_secret"],
     )
 
 

@@ -1,0 +1,101 @@
+"""The policy in force of every tenant: a process's own copy, compiled. Pure, and without a clock.
+
+The copy is refreshed by change and kept on disk, so that processing goes on by the last known policies while the
+database is down, and even when the process starts meanwhile. Keys stand in it as wrapped as in the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+import msgspec
+
+from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
+from mockupaws.stream_processors.policies.document import PolicyError, read_policy
+from mockupaws.stream_processors.policies.tenant_keys import KeyRefusedError, TenantKey, unwrap_key
+
+SNAPSHOT_VERSION = 1
+
+
+class PolicyRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A version of a tenant's policy, as stored."""
+
+    tenant_id: bytes
+    version: int
+    document: str
+    """JSON."""
+    key_number: int | None
+    wrapped_key: bytes | None
+
+
+class _Snapshot(msgspec.Struct, array_like=True):
+    version: int
+    changed_us: int
+    policies: list[PolicyRecord]
+
+
+class PolicyDirectory:
+    """Compiled policies by tenant."""
+
+    def __init__(self, secret: str) -> None:
+        """`secret`: under which the tenants' keys are wrapped."""
+        self._secret = secret
+        self._records: dict[bytes, PolicyRecord] = {}
+        self._compiled: dict[bytes, CompiledPolicy] = {}
+        self.changed_us = 0
+        """`created_at` of the newest version known, by the database's clock; 0: none is known."""
+        self.problems: dict[bytes, str] = {}
+        """By tenant, why its newest policy isn't applied as it is written."""
+
+    def policy_of(self, tenant_id: bytes) -> CompiledPolicy:
+        """That of a tenant without one masks everything."""
+        return self._compiled.get(tenant_id, DEFAULT_POLICY)
+
+    def apply(self, records: Iterable[PolicyRecord], changed_us: int) -> bool:
+        """Whether anything differs from before. A version older than the known one is passed over."""
+        differs = False
+        for record in records:
+            known = self._records.get(record.tenant_id)
+            if record == known or (known is not None and known.version > record.version):
+                continue
+            differs = True
+            self._records[record.tenant_id] = record
+            self._compile(record)
+        self.changed_us = max(self.changed_us, changed_us)
+        return differs
+
+    def to_snapshot(self) -> bytes:
+        return msgspec.msgpack.encode(_Snapshot(SNAPSHOT_VERSION, self.changed_us, list(self._records.values())))
+
+    def load_snapshot(self, snapshot: bytes) -> bool:
+        """Takes over what `to_snapshot` wrote; False where the bytes are none or of another version."""
+        try:
+            read = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+        except msgspec.DecodeError:
+            return False
+        if read.version != SNAPSHOT_VERSION:
+            return False
+        self.apply(read.policies, read.changed_us)
+        return True
+
+    def _compile(self, record: PolicyRecord) -> None:
+        """Keeps the version before where a newer release wrote what this one can't read."""
+        self.problems.pop(record.tenant_id, None)
+        try:
+            document = read_policy(msgspec.json.decode(record.document))
+        except (PolicyError, msgspec.DecodeError) as error:
+            self.problems[record.tenant_id] = f"{type(error).__name__}: version {record.version} can't be read"
+            return
+        key = None
+        try:
+            key = self._key_of(record)
+        except KeyRefusedError as error:
+            if document.needs_key:
+                self.problems[record.tenant_id] = str(error)
+        self._compiled[record.tenant_id] = CompiledPolicy(document, record.version, key)
+
+    def _key_of(self, record: PolicyRecord) -> TenantKey | None:
+        if record.key_number is None or record.wrapped_key is None:
+            return None
+        return unwrap_key(self._secret, UUID(bytes=record.tenant_id), record.key_number, record.wrapped_key)
