@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mockupaws.schemas.pii_types import PII_TYPES, types_of_mask
 from mockupaws.schemas.requests import Entry, IngestRequest
 from mockupaws.stream_processors.analyse_entries import AnalysedEntry, Analyser
-from mockupaws.stream_processors.detect_pii.table import DETECTORS
+from mockupaws.stream_processors.detect_pii.table import DETECTORS, RULE_VERSIONS
 from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
 from mockupaws.stream_processors.policies.document import ACTIONS, read_policy, with_digests
 from mockupaws.stream_processors.policies.marks import encrypted_marks
@@ -53,7 +53,9 @@ def test_each_action(action: str, text: str) -> None:
     assert entry.message == text
     assert types_of_mask(entry.pii_mask) == ("EMAIL",)
     assert entry.attributes == (None if action == "drop_line" else '{"n":1}')
-    assert [(f.type, f.action, f.version) for f in entry.findings] == [("EMAIL", action, 1)]
+    assert [(f.type, f.action, f.version) for f in entry.findings] == [
+        ("EMAIL", action, RULE_VERSIONS["email.at_sign"])
+    ]
     assert entry.size_bytes == len('login of Bob@example.com ok{"n":1}')
 
 
