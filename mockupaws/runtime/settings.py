@@ -137,10 +137,14 @@ class Settings:
     """Bytes a sink waits for before it takes what there is."""
     sink_fetch_max_wait_ms: int = 100
     """How long it waits for them."""
+    sink_fetch_partition_bytes: int = 1024 * 1024
+    """Bytes (compressed) a sink reads ahead of one partition; it holds this much for each of its partitions."""
     sink_transaction_max_lines: int = 20_000
     """Lines after which a sink closes a transaction."""
     sink_batch_max_bytes: int = 32 * 1024 * 1024
     """Bytes of records after which a sink closes a transaction or an object, whatever their lines."""
+    retention_alarm_ratio: float = 0.5
+    """Share of its topic's retention (age or size) at which an unread record raises the retention alarm."""
     loss_detector_gap_seconds: float = 60.0
     """Age at which a record of ingest.requests that was processed and never stored is looked into."""
     parquet_flush_seconds: float = 5.0

@@ -156,6 +156,11 @@ CANARY_ACK_SECONDS = Histogram("mockupaws_canary_ack_seconds", "From a probe's r
 CANARY_FRESHNESS_SECONDS = Histogram(
     "mockupaws_canary_freshness_seconds", "From a probe's 202 until all its lines can be read.", buckets=_SECONDS
 )
+RETENTION_USED_RATIO = Gauge(
+    "mockupaws_retention_used_ratio",
+    "How much of its topic's retention (age or size) the oldest unread record has used, by reader; lost at 1.",
+    ["reader"],
+)
 SOURCE_MISSING = Gauge(
     "mockupaws_source_records_missing", "Records of ingest.requests known to be lost on their way and not yet healed."
 )

@@ -1,4 +1,4 @@
-"""What a sink gathers before one transaction: items in the order read, and the range of offsets they stand for."""
+"""What a sink is, and what it gathers before one transaction: items in the order read, and their range of offsets."""
 
 from __future__ import annotations
 
@@ -68,8 +68,6 @@ class Batch(Generic[ItemT]):
     size_bytes: int = 0
     first_at: float | None = None
     """Monotonic time of the first item."""
-    oldest_timestamp_ms: int | None = None
-    newest_timestamp_ms: int = 0
     _ranges: dict[tuple[str, int], OffsetRange] = field(default_factory=dict)
 
     def add(self, item: ItemT, record: SourceRecord, topic_id: UUID, start: int, now: float) -> None:
@@ -79,13 +77,15 @@ class Batch(Generic[ItemT]):
         self.size_bytes += item.size_bytes
         if self.first_at is None:
             self.first_at = now
-            self.oldest_timestamp_ms = record.timestamp
-        self.newest_timestamp_ms = max(self.newest_timestamp_ms, record.timestamp)
         key = (record.topic, record.partition)
         known = self._ranges.get(key)
         self._ranges[key] = OffsetRange(
             record.topic, topic_id, record.partition, start if known is None else known.start, record.offset + 1
         )
+
+    def begins(self, record: SourceRecord) -> bool:
+        """Whether it holds nothing of the record's partition yet."""
+        return (record.topic, record.partition) not in self._ranges
 
     @property
     def ranges(self) -> list[OffsetRange]:
@@ -103,3 +103,20 @@ class Batch(Generic[ItemT]):
         if self.first_at is None:
             return None
         return 0.0 if self.is_full() else max(0.0, self.first_at + self.limits.max_age_seconds - now)
+
+
+class Sink(Protocol[ItemT]):
+    """A store that takes batches. `name` is the key of its offsets and of its applied requests."""
+
+    @property
+    def name(self) -> str: ...
+
+    def decode(self, record: SourceRecord) -> ItemT:
+        """Never raises: what can't be decoded is an item too."""
+        ...
+
+    async def write(self, items: Sequence[ItemT], ranges: Sequence[OffsetRange]) -> None:
+        """Stores the items and moves the offsets, both or neither. Raises OffsetConflictError."""
+        ...
+
+    def is_retriable(self, error: BaseException) -> bool: ...

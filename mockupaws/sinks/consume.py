@@ -20,7 +20,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Protocol
+from typing import TYPE_CHECKING, Any, Generic
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -31,11 +31,12 @@ from mockupaws.runtime.errors import PermanentError, RetriableError
 from mockupaws.runtime.health import HealthReport
 from mockupaws.runtime.kafka import topic_ids, topic_name
 from mockupaws.runtime.settings import Settings
-from mockupaws.runtime.telemetry import SINK_LAG_MESSAGES, SINK_LAG_SECONDS, SINK_RETRIES, get_logger
+from mockupaws.runtime.telemetry import SINK_RETRIES, get_logger
 from mockupaws.schemas.topics import Topic
-from mockupaws.sinks.batch import Batch, BatchLimits, ItemT, OffsetRange, SourceRecord
+from mockupaws.sinks.batch import Batch, BatchLimits, ItemT, Sink, SourceRecord
 from mockupaws.sinks.offsets import OffsetConflictError, load_offsets, read_offsets
 from mockupaws.sinks.progress import Progress
+from mockupaws.sinks.watchdog import OffsetsLostError, Watchdog, check_in_log, ids_of
 
 if TYPE_CHECKING:
     from mockupaws.runtime.postgres import Pool
@@ -45,37 +46,13 @@ ATTEMPT_SECONDS = 60.0
 SETTLE_SECONDS = 15.0
 STOP_SECONDS = 8.0
 """How long a stop waits for the running transaction, and then for the consumer, before it goes without them."""
-WATCH_SECONDS = 2.0
 _FETCH_MS = 500
+_FETCH_RECORDS = 16
+"""Records decompressed at a time: a batch outgrows its limits by no more than these."""
 _BACKOFF_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 _DAY_MS = 24 * 3600 * 1000
 
 log = get_logger(__name__)
-
-
-class OffsetsLostError(PermanentError):
-    """The offset to go on from isn't in the log: records expired before they were stored, or the log is another one."""
-
-
-class StuckError(PermanentError):
-    """There is lag, and nothing has moved."""
-
-
-class Sink(Protocol[ItemT]):
-    """A store that takes batches. `name` is the key of its offsets and of its applied requests."""
-
-    @property
-    def name(self) -> str: ...
-
-    def decode(self, record: SourceRecord) -> ItemT:
-        """Never raises: what can't be decoded is an item too."""
-        ...
-
-    async def write(self, items: Sequence[ItemT], ranges: Sequence[OffsetRange]) -> None:
-        """Stores the items and moves the offsets, both or neither. Raises OffsetConflictError."""
-        ...
-
-    def is_retriable(self, error: BaseException) -> bool: ...
 
 
 class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[misc]
@@ -102,10 +79,12 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
         self._consumer: Any = None
         self._topic_ids: dict[str, UUID] = {}
         self._positions: dict[TopicPartition, int] = {}
-        self._committed: dict[TopicPartition, int] = {}
         self._generation = 0
         self._write_lock = asyncio.Lock()
         self._progress = Progress(active_at=time.monotonic())
+        self._watchdog = Watchdog(
+            settings, sink.name, self._progress, lambda: ids_of(self._topic_ids, self._positions), clock
+        )
 
     def report(self) -> HealthReport:
         """For the health server, from its thread."""
@@ -125,18 +104,23 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka_bootstrap_servers,
             client_id=f"{self._sink.name}-sink-{settings.sink_instance}",
-            group_id=f"{settings.kafka_topic_prefix}{self._sink.name}-sink",
+            group_id=group_of(settings, self._sink.name),
             group_instance_id=f"{self._sink.name}-sink-{settings.sink_instance}",
             enable_auto_commit=False,
             auto_offset_reset="none",
             fetch_min_bytes=settings.sink_fetch_min_bytes,
             fetch_max_wait_ms=settings.sink_fetch_max_wait_ms,
+            max_partition_fetch_bytes=settings.sink_fetch_partition_bytes,
             max_poll_interval_ms=_DAY_MS,  # a long outage of the store must not cost the membership; the watchdog looks
         )
         self._consumer.subscribe(self._topics, listener=self)
         try:
             await self._consumer.start()
-            running = [self._loop(stop), self._watch(), *(start() for start in self._beside)]
+            running = [
+                self._loop(stop),
+                self._watchdog.run(self._commit_to_group),
+                *(start() for start in self._beside),
+            ]
             tasks = [asyncio.create_task(coroutine) for coroutine in running]
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -166,8 +150,7 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
     def _forget_positions(self) -> None:
         self._generation += 1
         self._positions.clear()
-        self._committed.clear()
-        self._progress.settled = False
+        self._progress.forget()
         for partition in self._consumer.assignment():
             self._consumer.pause(partition)
             self._consumer.seek(partition, 0)  # a valid position, so that nobody asks the group for one
@@ -188,10 +171,10 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
             return
         for partition in missing:
             offset = offsets[self._topic_ids[partition.topic], partition.partition]
-            _check_in_log(partition, offset, starts[partition], ends[partition])
+            check_in_log(partition, offset, starts[partition], ends[partition])
             self._consumer.seek(partition, offset)
             self._consumer.resume(partition)
-            self._positions[partition] = self._committed[partition] = offset
+            self._positions[partition] = self._progress.committed[partition] = offset
         self._progress.settled = True
         self._touch()
         log.info("partitions_settled", sink=self._sink.name, partitions=len(missing))
@@ -221,7 +204,7 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
                     writing = asyncio.create_task(self._write(batch, stop))
                     batch = Batch(self._generation, self._limits)
                 if fetching is None and not batch.is_full():
-                    fetching = asyncio.create_task(self._consumer.getmany(timeout_ms=_FETCH_MS))
+                    fetching = asyncio.create_task(self._fetch(_FETCH_MS))
                 await asyncio.wait(
                     {task for task in (stopping, fetching, writing) if task is not None},
                     timeout=batch.seconds_until_due(now) if writing is None else None,
@@ -231,8 +214,10 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
                     await writing
                     writing = None
                 if fetching is not None and fetching.done():
-                    self._take(_result(fetching), batch)
+                    self._take(fetching.result(), batch)
                     fetching = None
+                    while not batch.is_full() and (more := await self._fetch(0)):
+                        self._take(more, batch)  # fetched already: costs no waiting, and makes transactions larger
         finally:
             for task in (stopping, fetching):
                 if task is not None:
@@ -240,6 +225,15 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
             if writing is not None:
                 await _within(STOP_SECONDS, writing)
             await _within(STOP_SECONDS, self._commit_to_group())
+
+    async def _fetch(self, timeout_ms: int) -> dict[TopicPartition, list[SourceRecord]]:
+        try:
+            fetched: dict[TopicPartition, list[SourceRecord]] = await self._consumer.getmany(
+                timeout_ms=timeout_ms, max_records=_FETCH_RECORDS
+            )
+        except OffsetOutOfRangeError as error:
+            raise OffsetsLostError(f"offsets left the log while it was read (retention?): {error.args}") from error
+        return fetched
 
     def _take(self, fetched: dict[TopicPartition, list[SourceRecord]], batch: Batch[ItemT]) -> None:
         """Decodes what was fetched into `batch`; only records that stand at or after their partition's position."""
@@ -249,11 +243,12 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
                 position = self._positions.get(partition)
                 if position is None or record.offset < position or batch.generation != self._generation:
                     continue
+                if batch.begins(record):
+                    self._progress.note_read(partition, record.offset, record.timestamp)
                 item = self._sink.decode(record)
                 batch.add(item, record, self._topic_ids[partition.topic], position, now)
                 self._positions[partition] = record.offset + 1
         if fetched:
-            self._progress.oldest_pending_ms = self._progress.oldest_pending_ms or batch.oldest_timestamp_ms
             self._touch()
 
     async def _write(self, batch: Batch[ItemT], stop: asyncio.Event) -> None:
@@ -290,9 +285,7 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
 
     def _note_written(self, batch: Batch[ItemT]) -> None:
         for r in batch.ranges:
-            self._committed[TopicPartition(r.topic, r.partition)] = r.end
-        self._progress.committed_timestamp_ms = batch.newest_timestamp_ms
-        self._progress.oldest_pending_ms = None
+            self._progress.note_stored(TopicPartition(r.topic, r.partition), r.end)
 
     def _note_failure(self, error: Exception) -> None:
         """Raises what trying again can't mend."""
@@ -301,7 +294,8 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
             isinstance(error, (RetriableError, KafkaError, OSError, TimeoutError)) or self._sink.is_retriable(error)
         ):
             raise error
-        self._touch()
+        if not isinstance(error, KafkaError):  # a consumer that gets nothing done isn't busy with its store
+            self._touch()
         reason = type(error).__name__
         SINK_RETRIES.labels(self._sink.name, reason).inc()
         if self._progress.retrying != reason:
@@ -317,60 +311,18 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
         if writing is not None:
             self._progress.writing = writing
 
-    # The watchdog
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            try:
-                async with asyncio.timeout(SETTLE_SECONDS):
-                    await self._measure_lag()
-                    known = await topic_ids(self._settings)
-                    await self._commit_to_group()
-            except (KafkaError, RetriableError, TimeoutError, OSError):
-                continue  # the brokers are away: nothing to be stuck on
-            if any(known.get(topic) != self._topic_ids.get(topic) for topic in {tp.topic for tp in self._positions}):
-                raise OffsetsLostError("a topic was deleted or made anew while it was read; starting again")
-            if self._progress.is_stuck(time.monotonic()):
-                raise StuckError(f"{self._progress.lag_messages} records wait, and none moved for 30 s; starting again")
-
-    async def _measure_lag(self) -> None:
-        committed = dict(self._committed)
-        if not committed:
-            return
-        ends = await self._consumer.end_offsets(list(committed))
-        progress = self._progress
-        progress.lag_messages = sum(max(0, ends[partition] - offset) for partition, offset in committed.items())
-        SINK_LAG_MESSAGES.labels(self._sink.name).set(progress.lag_messages)
-        SINK_LAG_SECONDS.labels(self._sink.name).set(progress.lag_seconds(self._clock.now_us() // 1000) or 0.0)
-
     async def _commit_to_group(self) -> None:
-        if self._committed:
+        if self._progress.committed:
             try:
-                await self._consumer.commit(dict(self._committed))
-            except KafkaError as error:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self._consumer.commit(dict(self._progress.committed))
+            except (KafkaError, TimeoutError) as error:
                 log.debug("group_commit_failed", error=type(error).__name__)
 
 
-def _check_in_log(partition: TopicPartition, offset: int, start: int, end: int) -> None:
-    if offset < start:
-        raise OffsetsLostError(
-            f"{partition.topic}-{partition.partition}: offset {offset} is the next to store, but the log begins at "
-            f"{start}: {start - offset} records expired unstored. Raise the topic's retention, and replay them from "
-            "ingest.requests (mockupaws replay) once the offset was moved by hand (docs/runbooks)"
-        )
-    if offset > end:
-        raise OffsetsLostError(
-            f"{partition.topic}-{partition.partition}: offset {offset} is the next to store, but the log ends at "
-            f"{end}: this isn't the log that was stored, or brokers lost acknowledged records"
-        )
-
-
-def _result(fetching: asyncio.Task[Any]) -> Any:
-    try:
-        return fetching.result()
-    except OffsetOutOfRangeError as error:
-        raise OffsetsLostError(f"offsets left the log while it was read (retention?): {error.args}") from error
+def group_of(settings: Settings, sink: str) -> str:
+    """The consumer group of a sink."""
+    return f"{settings.kafka_topic_prefix}{sink}-sink"
 
 
 async def _within(seconds: float, awaitable: Any) -> bool:

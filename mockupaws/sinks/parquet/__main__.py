@@ -13,8 +13,9 @@ from mockupaws.runtime.postgres import open_pool
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.topics import ANALYSED
 from mockupaws.sinks.batch import BatchLimits
-from mockupaws.sinks.consume import Consumption
+from mockupaws.sinks.consume import Consumption, group_of
 from mockupaws.sinks.parquet.writer import ParquetItem, ParquetSink
+from mockupaws.sinks.retention import Reader, RetentionWatch
 from mockupaws.sinks.serve import serve_sink
 
 
@@ -26,11 +27,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     limits = BatchLimits(
         settings.parquet_flush_lines, settings.sink_batch_max_bytes, max_age_seconds=settings.parquet_flush_seconds
     )
+    reader = Reader(ParquetSink.name, group_of(settings, ParquetSink.name), (ANALYSED,))
+    retention = RetentionWatch(settings, [reader], clock)
     consumption: Consumption[ParquetItem] = Consumption(
-        settings, pool, ParquetSink(pool, open_store(settings), clock), (ANALYSED,), limits, clock
+        settings, pool, ParquetSink(pool, open_store(settings), clock), (ANALYSED,), limits, clock, [retention.run]
     )
     try:
-        with HealthServer(settings.health_port, consumption.report):
+        with HealthServer(settings.health_port, lambda: retention.add_to(consumption.report())):
             await consumption.run(stop)
     finally:
         pool.terminate()

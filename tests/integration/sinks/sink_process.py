@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -22,6 +27,7 @@ from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.analysed import AnalysedRequest, Delta, LineColumns, encode_analysed
 from mockupaws.schemas.identifiers import new_request_id
 from mockupaws.schemas.topics import ANALYSED, Topic
+from tests.running_stack import free_ports
 
 DEADLINE_SECONDS = 40.0
 VERSION_1 = [("schema_version", b"1")]
@@ -98,6 +104,37 @@ class SinkProcess:
             [sys.executable, "-m", f"mockupaws.sinks.{self.name}"], env=environ | self.settings.to_environ()
         )
 
+    def health(self) -> dict[str, Any] | None:
+        """What /health/ready says; None while nothing answers."""
+        url = f"http://127.0.0.1:{self.settings.health_port}/health/ready"
+        try:
+            with urllib.request.urlopen(url, timeout=1) as answer:
+                report: dict[str, Any] = json.load(answer)
+        except urllib.error.HTTPError as error:
+            report = json.load(error)
+        except OSError:
+            return None
+        return report
+
+    async def until_health(
+        self, enough: Callable[[dict[str, Any]], bool], seconds: float = DEADLINE_SECONDS
+    ) -> dict[str, Any]:
+        """Waits until the report is as wanted; says what it was if it never is."""
+        report: dict[str, Any] | None = None
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            report = await asyncio.to_thread(self.health)
+            if report is not None and enough(report):
+                return report
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"the report stayed {report}")
+
+    def arm(self, failpoint: str, action: str) -> Path:
+        """The file that vanishes when the point is reached."""
+        armed = Path(self.settings.failpoints) / failpoint
+        armed.write_text(action)
+        return armed
+
     def send(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
@@ -112,7 +149,14 @@ class SinkProcess:
 
 
 @contextlib.contextmanager
-def running_sink(settings: Settings, name: str) -> Iterator[SinkProcess]:
+def running_sink(settings: Settings, name: str, health: bool = False, failpoints: str = "") -> Iterator[SinkProcess]:
+    """`health`: on a free port. `failpoints`: a name for the process's own folder of them."""
+    if health:
+        settings = dataclasses.replace(settings, health_port=free_ports(1)[0])
+    if failpoints:
+        folder = settings.home / "failpoints" / failpoints
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = dataclasses.replace(settings, failpoints=str(folder))
     sink = SinkProcess(settings, name)
     sink.start()
     try:
