@@ -14,10 +14,11 @@ from mockupaws.api.errors import RefusedError
 from mockupaws.api.logs import Instant
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
-from mockupaws.api.scenarios import find_scenario
+from mockupaws.api.scenarios import find_scenario, stored_architecture
 from mockupaws.cost_model.bill import bill_document
 from mockupaws.cost_model.profile import Profile, profile_of
 from mockupaws.cost_model.quantities import MetricTotal, Quantities
+from mockupaws.cost_model.tokenizers import ModelTokens, model_tokens
 from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.rollups import ROLLUP_METRICS, RollupMetric
 
@@ -66,6 +67,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     entries: int
     bytes: int
     tokens: int
+    """Input tokens: reported by the producer, else counted with a public tokenizer."""
+    model_tokens: ModelTokens
+    """The same as the scenario's model counts them."""
     sqs_blocks: int
     pii_entries: int
     pii: dict[str, int]
@@ -106,10 +110,11 @@ async def get_summary(call: Call) -> Response:
     query = _checked_window(call)
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
-        await find_scenario(reading.connection, scenario_id)
+        architecture = stored_architecture(await find_scenario(reading.connection, scenario_id))
         quantities = await measured_quantities(reading.connection, scenario_id, query.from_, query.to)
         newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
-    return answer(summary_of(quantities, newest["received_at"] if newest else None, reading.stale))
+    through = newest["received_at"] if newest else None
+    return answer(summary_of(quantities, architecture.model.id, through, reading.stale))
 
 
 async def get_profile(call: Call) -> Response:
@@ -137,12 +142,13 @@ def _checked_window(call: Call) -> SummaryQuery:
     return query
 
 
-def summary_of(quantities: Quantities, data_through: datetime | None, stale: bool) -> Summary:
+def summary_of(quantities: Quantities, model_id: str, data_through: datetime | None, stale: bool) -> Summary:
     return Summary(
         requests=quantities.requests,
         entries=quantities.entries,
         bytes=quantities.size_bytes,
         tokens=quantities.tokens,
+        model_tokens=model_tokens(quantities.token_totals, model_id),
         sqs_blocks=quantities.sqs_blocks,
         pii_entries=quantities.pii_entries,
         pii=quantities.pii,

@@ -28,6 +28,7 @@ from mockupaws.runtime.errors import PipelineError
 from mockupaws.runtime.postgres import load_queries
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.topics import DAY_MS, TOPICS
+from mockupaws.stream_processors.count_tokens import available_engine
 
 Verdict = Literal["ok", "warn", "fail", "skip"]
 
@@ -104,6 +105,18 @@ def check_python(version: tuple[int, ...]) -> Finding:
     if version < (3, 11):
         return Finding("fail", f"Python {text} is too old", "use 3.11 or newer: make PYTHON=/path/to/python3.11 up")
     return Finding("ok", f"Python {text}")
+
+
+def check_tokenizer(patient: Patient) -> Iterator[Finding]:
+    engine = available_engine()
+    if engine == "quicktok":
+        yield Finding("ok", "tokens are counted by quicktok")
+    else:
+        yield Finding(
+            "warn",
+            "tokens are counted by tiktoken, exact too but ten times slower: quicktok has no wheel for this platform",
+            "it loads its vocabularies over the network once; TIKTOKEN_CACHE_DIR names a folder that has them",
+        )
 
 
 def check_disk(patient: Patient) -> Iterator[Finding]:
@@ -240,6 +253,7 @@ def _public_ports(settings: Settings) -> Iterator[tuple[str, str, int]]:
 
 
 LOCAL_CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
+    check_tokenizer,
     check_disk,
     check_secret_files,
     check_ports,

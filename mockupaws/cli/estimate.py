@@ -18,6 +18,7 @@ from mockupaws.cost_model.architecture import Architecture, architecture_of
 from mockupaws.cost_model.bill import bill, bill_document
 from mockupaws.cost_model.prices import current_prices
 from mockupaws.cost_model.quantities import Quantities, quantities_of_deltas
+from mockupaws.cost_model.tokenizers import model_tokens, tokenizer_of
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.errors import PermanentError, PipelineError
 
@@ -43,14 +44,15 @@ def estimate(
     """Prints what log files would cost on AWS and what they leak. Needs no server and keeps nothing."""
     try:
         plan = _read_architecture(architecture, region)
-        measured = measure_files(files, source, SystemClock().now_us())
+        encoding = tokenizer_of(plan.model.id).encoding
+        measured = measure_files(files, source, SystemClock().now_us(), encoding=encoding)
     except (PipelineError, OSError) as error:
         Console(stderr=True).print(f"error: {error}", markup=False)
         raise typer.Exit(1) from None
     quantities = quantities_of(measured, hours)
     costs = bill(quantities, plan, current_prices())
     if as_json:
-        typer.echo(json.dumps(_document(measured, quantities) | {"costs": bill_document(costs)}, indent=1))
+        typer.echo(json.dumps(_document(measured, quantities, plan) | {"costs": bill_document(costs)}, indent=1))
         return
     console = Console(highlight=False)
     console.print(render_quantities(quantities))
@@ -97,7 +99,7 @@ def _read_architecture(path: Path | None, region: str | None) -> Architecture:
     return architecture_of(document)
 
 
-def _document(measured: Measured, quantities: Quantities) -> dict[str, Any]:
+def _document(measured: Measured, quantities: Quantities, plan: Architecture) -> dict[str, Any]:
     return {
         "read": dataclasses.asdict(measured.counts),
         "totals": {
@@ -110,5 +112,6 @@ def _document(measured: Measured, quantities: Quantities) -> dict[str, Any]:
             "sizes": {str(bound): lines for bound, lines in quantities.sizes.items()},
             "span_seconds": quantities.span_seconds,
         },
+        "model_tokens": bill_document(model_tokens(quantities.token_totals, plan.model.id)),
         "profile": bill_document(measured.profile(quantities)),
     }

@@ -21,6 +21,7 @@ from mockupaws.cost_model.quantities import Quantities
 from mockupaws.schemas.analysed import Delta
 from mockupaws.schemas.distributions import add_counts
 from mockupaws.schemas.requests import IngestRequest
+from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
 from mockupaws.stream_processors.analyse_entries import Analyser
 from mockupaws.stream_processors.count_sqs_blocks import count_batched_requests
 from mockupaws.stream_processors.roll_up import merge
@@ -76,9 +77,15 @@ class Measured:
         return profile_of(quantities, sizes, tokens, self.arrivals.rates())
 
 
-def measure_files(names: Iterable[str], source: str | None, now_us: int, processes: int | None = None) -> Measured:
+def measure_files(
+    names: Iterable[str],
+    source: str | None,
+    now_us: int,
+    processes: int | None = None,
+    encoding: TokenEncoding = DEFAULT_ENCODING,
+) -> Measured:
     """Raises UnreadableFileError."""
-    tasks = ((chunk, source or default_source(name), now_us) for name in names for chunk in read_chunks(name))
+    tasks = ((chunk, source or default_source(name), now_us, encoding) for name in names for chunk in read_chunks(name))
     first = list(islice(tasks, _INLINE_CHUNKS))
     total = Measured()
     if len(first) < _INLINE_CHUNKS:
@@ -94,7 +101,7 @@ def measure_files(names: Iterable[str], source: str | None, now_us: int, process
 
 
 def _in_bounds(
-    pool: ProcessPoolExecutor, tasks: Iterable[tuple[Chunk, str, int]], processes: int
+    pool: ProcessPoolExecutor, tasks: Iterable[tuple[Chunk, str, int, TokenEncoding]], processes: int
 ) -> Iterator[Measured]:
     waiting: deque[Future[Measured]] = deque()
     for task in tasks:
@@ -105,10 +112,10 @@ def _in_bounds(
         yield waiting.popleft().result()
 
 
-def measure_chunk(chunk: Chunk, source: str, now_us: int) -> Measured:
+def measure_chunk(chunk: Chunk, source: str, now_us: int, encoding: TokenEncoding) -> Measured:
     reader = EntryReader(source, now_us)
     entries = list(reader.entries_of(chunk))
-    request = IngestRequest(_NO_ID, _NO_ID, _NO_ID, now_us, _NO_ID, entries)
+    request = IngestRequest(_NO_ID, _NO_ID, _NO_ID, now_us, _NO_ID, entries, token_encoding=encoding)
     seconds = Counter(entry.timestamp_us // _SECOND_US for entry in entries if entry.timestamp_us is not None)
     minutes = {second // 60 * 60 for second in seconds}
     analysed = _analyser().analyse_request(request)

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mockupaws.cost_model.bill import Amounts, Bill, Estimate
+from mockupaws.cost_model.bill import Amounts, Bill, Estimate, LineItem, UnpricedItem
 from mockupaws.cost_model.profile import ArrivalRate, Profile, Spread
 from mockupaws.cost_model.quantities import Quantities
 
@@ -83,15 +83,20 @@ def _render_estimate(estimate: Estimate, title: str) -> Table:
     for item in estimate.items:
         table.add_row(
             f"{item.service} {item.name}",
-            f"{item.quantity.likely:,.0f}",
+            f"{item.quantity.likely:,.0f}{_mark(item)}",
             f"{item.unit_price:f} / {item.unit}",
             *_amounts(item.amount),
         )
     for missing in estimate.unpriced:
-        table.add_row(f"{missing.service} {missing.name}", f"{missing.quantity.likely:,.0f}", "unpriced", "", "", "")
+        quantity = f"{missing.quantity.likely:,.0f}{_mark(missing)}"
+        table.add_row(f"{missing.service} {missing.name}", quantity, "unpriced", "", "", "")
     table.add_section()
     table.add_row("total", "", "", *_amounts(estimate.total), style="bold")
     return table
+
+
+def _mark(item: LineItem | UnpricedItem) -> str:
+    return " (estimated)" if item.estimated else ""
 
 
 def _amounts(amounts: Amounts) -> Iterable[str]:

@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
-from mockupaws.cost_model.architecture import Architecture
+from mockupaws.cost_model.architecture import Architecture, Model
 from mockupaws.cost_model.bedrock import bedrock_usage
 from mockupaws.cost_model.lambda_ import lambda_usage
 from mockupaws.cost_model.prices import PriceBook, PriceRow, charges
 from mockupaws.cost_model.quantities import MONTH_SECONDS, Quantities, Traffic, measured_traffic, monthly_traffic
 from mockupaws.cost_model.sqs import sqs_usage
+from mockupaws.cost_model.tokenizers import is_estimated, tokenizer_of
 from mockupaws.cost_model.usage import NOTHING, Range, Usage
 
 
@@ -47,6 +48,8 @@ class LineItem(msgspec.Struct, frozen=True):
     price: PriceReference
     amount: Amounts
     """quantity / units in `unit` × unit_price, in the bill's currency, not rounded."""
+    estimated: bool = False
+    """Whether the quantity rests on tokens that are not the model's own count."""
 
 
 class UnpricedItem(msgspec.Struct, frozen=True):
@@ -55,6 +58,7 @@ class UnpricedItem(msgspec.Struct, frozen=True):
     quantity: Amounts
     formula: str
     reason: str
+    estimated: bool = False
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -156,6 +160,7 @@ def _line_items(usage: Usage, tiers: tuple[PriceRow, ...], used: Range) -> list[
             unit_price=row.price,
             price=PriceReference(row.id, row.source, row.taken_from, row.effective_date, row.checked_date),
             amount=Amounts(*(part[row.id].amount if row.id in part else zero for part in (low, likely, high))),
+            estimated=usage.estimated,
         )
         for row in reached
     ]
@@ -163,7 +168,24 @@ def _line_items(usage: Usage, tiers: tuple[PriceRow, ...], used: Range) -> list[
 
 def _unpriced(usage: Usage, region: str) -> UnpricedItem:
     quantity = Amounts(usage.quantity.low, usage.quantity.likely, usage.quantity.high)
-    return UnpricedItem(usage.service, usage.name, quantity, usage.formula, f"no price of {usage.meter} in {region}")
+    reason = f"no price of {usage.meter} in {region}"
+    return UnpricedItem(usage.service, usage.name, quantity, usage.formula, reason, usage.estimated)
+
+
+def _token_assumptions(quantities: Quantities, model: Model) -> list[str]:
+    tokenizer, totals = tokenizer_of(model.id), quantities.token_totals
+    lines = []
+    if totals.reported_entries:
+        lines.append(f"{totals.reported_entries:,} lines report their tokens: these are taken as they are.")
+    if is_estimated(totals, tokenizer):
+        spread = _plain(model.token_spread * 100)
+        lines.append(
+            f"Tokens of {model.id} are estimated: {_plain(tokenizer.factor)} × those of {tokenizer.encoding} "
+            f"({tokenizer.source}); it may count up to {spread} % less (low) or more (high)."
+        )
+    elif not totals.reported_entries or totals.cl100k or totals.o200k:
+        lines.append(f"Tokens are counted exactly as {model.id} does, with {tokenizer.encoding}.")
+    return lines
 
 
 def _assumptions(quantities: Quantities, architecture: Architecture) -> list[str]:
@@ -173,8 +195,7 @@ def _assumptions(quantities: Quantities, architecture: Architecture) -> list[str
         "Low: every batch is full and no receive comes back empty. Likely: no batch spans two ingest requests, and "
         "pollers receive in vain only in minutes without traffic. High: one line per call and per invocation, and "
         "pollers receive in vain all the time.",
-        f"Tokens are counted with cl100k_base; {architecture.model.id} may count up to "
-        f"{_plain(architecture.model.token_spread * 100)} % less (low) or more (high).",
+        *_token_assumptions(quantities, architecture.model),
         f"A month is {MONTH_SECONDS:,} s (30.4 days) of the traffic measured over {span:,} s (whole minutes).",
         "Free tier: " + ("taken off the month." if architecture.free_tier else "not taken off."),
     ]

@@ -23,6 +23,19 @@ class MetricTotal(NamedTuple):
     value: int
 
 
+class TokenTotals(NamedTuple):
+    """Input tokens by how they are known; they add up to all of them."""
+
+    cl100k: int
+    """Counted with cl100k_base."""
+    o200k: int
+    """Counted with o200k_base."""
+    reported_input: int
+    """By the producers of `reported_entries` lines."""
+    reported_output: int
+    reported_entries: int
+
+
 @dataclass(frozen=True, slots=True)
 class Quantities:
     """Exact totals. Sizes count the entries of each bucket of schemas.rollups.SIZE_BUCKETS by its upper bound."""
@@ -31,6 +44,12 @@ class Quantities:
     entries: int = 0
     size_bytes: int = 0
     tokens: int = 0
+    """Input tokens: reported by the producer, else counted."""
+    o200k_tokens: int = 0
+    """Those counted with o200k_base."""
+    reported_input_tokens: int = 0
+    reported_output_tokens: int = 0
+    reported_entries: int = 0
     sqs_blocks: int = 0
     """sum(ceil(size / 64 KiB)) over the entries."""
     sqs_batched: dict[int, int] = field(default_factory=dict)
@@ -43,6 +62,16 @@ class Quantities:
     last_minute: int | None = None
     active_minutes: int = 0
     """Minutes with at least one entry."""
+
+    @property
+    def token_totals(self) -> TokenTotals:
+        return TokenTotals(
+            self.tokens - self.o200k_tokens - self.reported_input_tokens,
+            self.o200k_tokens,
+            self.reported_input_tokens,
+            self.reported_output_tokens,
+            self.reported_entries,
+        )
 
     @property
     def span_seconds(self) -> int:
@@ -69,6 +98,10 @@ class Quantities:
             entries=sums.get(("ingest", "entries"), 0),
             size_bytes=sums.get(("ingest", "bytes"), 0),
             tokens=sums.get(("bedrock", "tokens"), 0),
+            o200k_tokens=sums.get(("bedrock", "o200k_tokens"), 0),
+            reported_input_tokens=sums.get(("bedrock", "reported_input_tokens"), 0),
+            reported_output_tokens=sums.get(("bedrock", "reported_output_tokens"), 0),
+            reported_entries=sums.get(("bedrock", "reported_entries"), 0),
             sqs_blocks=sums.get(("sqs", "blocks"), 0),
             sqs_batched=dict(sqs_batched or {}),
             pii_entries=sums.get(("pii", "entries"), 0),
@@ -108,7 +141,7 @@ class Traffic:
     requests: int
     entries: int
     size_bytes: int
-    tokens: int
+    tokens: TokenTotals
     sqs_blocks: int
     sqs_batched: Mapping[int, int]
     active_seconds: int
@@ -121,7 +154,7 @@ def measured_traffic(quantities: Quantities) -> Traffic:
         requests=quantities.requests,
         entries=quantities.entries,
         size_bytes=quantities.size_bytes,
-        tokens=quantities.tokens,
+        tokens=quantities.token_totals,
         sqs_blocks=quantities.sqs_blocks,
         sqs_batched=quantities.sqs_batched,
         active_seconds=quantities.active_minutes * _MINUTE_SECONDS,
@@ -140,7 +173,7 @@ def monthly_traffic(quantities: Quantities) -> Traffic:
         requests=scaled(quantities.requests),
         entries=scaled(quantities.entries),
         size_bytes=scaled(quantities.size_bytes),
-        tokens=scaled(quantities.tokens),
+        tokens=TokenTotals(*map(scaled, quantities.token_totals)),
         sqs_blocks=scaled(quantities.sqs_blocks),
         sqs_batched={batch: scaled(requests) for batch, requests in quantities.sqs_batched.items()},
         active_seconds=scaled(quantities.active_minutes * _MINUTE_SECONDS),

@@ -33,6 +33,8 @@ class Usage:
     quantity: Range
     formula: str
     """How the likely quantity comes about, with its numbers."""
+    estimated: bool = False
+    """Whether it rests on tokens that are not the model's own count."""
 
 
 def ceil_div(count: int, divisor: int) -> int:

@@ -15,6 +15,8 @@ class ChangedItem(msgspec.Struct, frozen=True):
     before: Amounts
     after: Amounts
     change: Amounts
+    estimated: bool
+    """Whether before or after rests on tokens that are not the model's own count."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -27,7 +29,13 @@ class Difference(msgspec.Struct, frozen=True):
 def difference(before: Estimate, after: Estimate) -> Difference:
     old, new = _by_item(before), _by_item(after)
     items = [
-        ChangedItem(*name, old.get(name, _NOTHING), new.get(name, _NOTHING), _less(new, old, name))
+        ChangedItem(
+            *name,
+            old.get(name, _NOTHING),
+            new.get(name, _NOTHING),
+            _less(new, old, name),
+            any(item.estimated for item in (*before.items, *after.items) if (item.service, item.name) == name),
+        )
         for name in sorted({*old, *new})
     ]
     changed = [item for item in items if item.before != item.after]

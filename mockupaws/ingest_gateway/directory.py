@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from mockupaws.runtime.revocations import Revocation, RevokedTokens
+from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
 
 SNAPSHOT_VERSION = 2
 
@@ -30,6 +31,8 @@ class ScenarioRecord(msgspec.Struct, frozen=True, array_like=True):
     scenario_id: bytes
     tenant_id: bytes
     deleted: bool
+    token_encoding: TokenEncoding = DEFAULT_ENCODING
+    """What the scenario's model counts tokens with."""
 
 
 class _Snapshot(msgspec.Struct, array_like=True):
@@ -41,20 +44,20 @@ class _Snapshot(msgspec.Struct, array_like=True):
 
 
 class Directory:
-    """Keys by prefix and tenants by scenario."""
+    """Keys by prefix, and scenarios that aren't deleted by id."""
 
     def __init__(self, revoked: RevokedTokens) -> None:
         self.revoked = revoked
         self._keys: dict[str, KeyRecord] = {}
-        self._tenant_of: dict[bytes, bytes] = {}
+        self._scenarios: dict[bytes, ScenarioRecord] = {}
         self.changed_us = 0
         """`updated_at` of the newest change known, by the database's clock; 0: nothing was ever read."""
 
     def key(self, prefix: str) -> KeyRecord | None:
         return self._keys.get(prefix)
 
-    def tenant_of(self, scenario_id: bytes) -> bytes | None:
-        return self._tenant_of.get(scenario_id)
+    def scenario(self, scenario_id: bytes) -> ScenarioRecord | None:
+        return self._scenarios.get(scenario_id)
 
     def apply(self, keys: Iterable[KeyRecord], scenarios: Iterable[ScenarioRecord], changed_us: int) -> bool:
         """Whether anything differs from before."""
@@ -63,17 +66,17 @@ class Directory:
             differs = differs or self._keys.get(key.prefix) != key
             self._keys[key.prefix] = key
         for scenario in scenarios:
-            tenant = None if scenario.deleted else scenario.tenant_id
-            differs = differs or self._tenant_of.get(scenario.scenario_id) != tenant
-            if tenant is None:
-                self._tenant_of.pop(scenario.scenario_id, None)
+            known = None if scenario.deleted else scenario
+            differs = differs or self._scenarios.get(scenario.scenario_id) != known
+            if known is None:
+                self._scenarios.pop(scenario.scenario_id, None)
             else:
-                self._tenant_of[scenario.scenario_id] = tenant
+                self._scenarios[scenario.scenario_id] = known
         self.changed_us = max(self.changed_us, changed_us)
         return differs
 
     def to_snapshot(self) -> bytes:
-        scenarios = [ScenarioRecord(scenario, tenant, False) for scenario, tenant in self._tenant_of.items()]
+        scenarios = list(self._scenarios.values())
         return msgspec.msgpack.encode(
             _Snapshot(SNAPSHOT_VERSION, self.changed_us, list(self._keys.values()), scenarios, self.revoked.all())
         )

@@ -28,7 +28,7 @@ def dry_run(request: IngestRequest) -> dict[str, Any]:
     deltas = analyser.analyse_request(request).deltas
     prices = bill(quantities_of_deltas(deltas), Architecture(), current_prices())
     entries = []
-    for index, entry in enumerate(analyser.analyse_entries(request.entries)):
+    for index, entry in enumerate(analyser.analyse_entries(request.entries, encoding=request.token_encoding)):
         entries.append(
             {
                 "index": index,

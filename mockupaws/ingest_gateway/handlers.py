@@ -22,6 +22,7 @@ from starlette.responses import Response
 from mockupaws.ingest_gateway.accepted_requests import AcceptedRequests
 from mockupaws.ingest_gateway.admit import ByteBudget, read_body
 from mockupaws.ingest_gateway.authenticate import Authenticator, Principal
+from mockupaws.ingest_gateway.directory import ScenarioRecord
 from mockupaws.ingest_gateway.errors import ERRORS, RETRY_AFTER_SECONDS, RefusedError, Rejection
 from mockupaws.ingest_gateway.inflate_body import content_encodings, inflate_body
 from mockupaws.ingest_gateway.make_durable import make_durable
@@ -137,7 +138,7 @@ async def _ingest(gateway: Gateway, request: Request, request_id: UUID, now_us: 
             share.take(len(body))
         INGEST_BODY_BYTES.inc(len(body))
         decoded = decode(body, entry_limits(settings, now_us))
-        await _check_scenario(gateway, principal, decoded.scenario_id)
+        scenario = await _check_scenario(gateway, principal, decoded.scenario_id)
         if not decoded.entries:
             INGEST_ENTRIES.labels("rejected").inc(len(decoded.rejected))
             raise RefusedError("all_entries_rejected", "no entry could be accepted", decoded.rejected)
@@ -148,6 +149,7 @@ async def _ingest(gateway: Gateway, request: Request, request_id: UUID, now_us: 
             now_us,
             body_hash(decoded.scenario_id.bytes, body),
             decoded.entries,
+            token_encoding=scenario.token_encoding,
         )
         if request.query_params.get("dry_run", "0") not in ("0", "false", ""):
             return await _dry_run(ingest_request, decoded)
@@ -183,10 +185,12 @@ def _decoder_of(request: Request) -> Callable[[bytes, EntryLimits], Decoded]:
     raise RefusedError("unsupported_media_type", "Content-Type must be application/json or application/x-ndjson")
 
 
-async def _check_scenario(gateway: Gateway, principal: Principal, scenario_id: UUID) -> None:
+async def _check_scenario(gateway: Gateway, principal: Principal, scenario_id: UUID) -> ScenarioRecord:
     # The same answer for a scenario of another tenant and for none: existence is nobody else's to know.
-    if await gateway.directory.find_tenant(scenario_id.bytes) != principal.tenant_id.bytes:
+    scenario = await gateway.directory.find_scenario(scenario_id.bytes)
+    if scenario is None or scenario.tenant_id != principal.tenant_id.bytes:
         raise RefusedError("scenario_not_found", "there is no such scenario; check scenario_id")
+    return scenario
 
 
 async def _accepted_before(

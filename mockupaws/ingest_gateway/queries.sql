@@ -4,12 +4,12 @@ SELECT id, tenant_id, prefix, secret_hmac, scopes, expires_at, revoked_at, updat
 
 -- name: changed_scenarios
 -- Scenarios of every tenant changed since $1, deleted ones too, oldest change first.
-SELECT id, tenant_id, deleted, updated_at FROM changed_scenarios($1);
+SELECT id, tenant_id, deleted, updated_at, model_id FROM changed_scenarios($1);
 
 -- name: find_api_key
 -- The key with prefix $1.
 SELECT id, tenant_id, secret_hmac, scopes, expires_at, revoked_at FROM find_api_key($1);
 
--- name: find_scenario_tenant
--- The tenant of scenario $1; null where there is none or it is deleted.
-SELECT find_scenario_tenant($1);
+-- name: find_scenario
+-- Scenario $1; none where it is deleted.
+SELECT tenant_id, model_id FROM find_scenario($1);

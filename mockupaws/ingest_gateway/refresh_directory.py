@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from mockupaws.cost_model.tokenizers import tokenizer_of
 from mockupaws.ingest_gateway.directory import Directory, KeyRecord, ScenarioRecord
 from mockupaws.ingest_gateway.errors import RefusedError
 from mockupaws.runtime.access_tokens import TokenClaims
@@ -81,7 +82,7 @@ class RefreshedDirectory:
         newest = max((_us(row["updated_at"]) for row in (*keys, *scenarios)), default=0)
         differs = self.directory.apply(
             [_key_record(row["prefix"], row) for row in keys],
-            [ScenarioRecord(row["id"].bytes, row["tenant_id"].bytes, row["deleted"]) for row in scenarios],
+            [_scenario_record(row["id"].bytes, row, row["deleted"]) for row in scenarios],
             newest,
         )
         differs = await self.revocations.refresh(self._clock.now_us()) or differs
@@ -110,18 +111,18 @@ class RefreshedDirectory:
             raise RefusedError("directory_unavailable", "the credential can't be checked yet; send again later")
         return self.directory.revoked.refuses(claims)
 
-    async def find_tenant(self, scenario_id: bytes) -> bytes | None:
-        """The tenant of a scenario. Raises RefusedError (503) as `find_key` does."""
-        known = self.directory.tenant_of(scenario_id)
+    async def find_scenario(self, scenario_id: bytes) -> ScenarioRecord | None:
+        """Raises RefusedError (503) as `find_key` does."""
+        known = self.directory.scenario(scenario_id)
         if known is not None or self._missed(scenario_id):
             return known
         wanted = UUID(bytes=scenario_id)
-        tenant = await self._look_up(lambda: self._pool.fetchval(_QUERIES["find_scenario_tenant"], wanted))
-        if tenant is None:
+        row = await self._look_up(lambda: self._pool.fetchrow(_QUERIES["find_scenario"], wanted))
+        if row is None:
             self._note_miss(scenario_id)
             return None
-        self.directory.apply([], [ScenarioRecord(scenario_id, tenant.bytes, False)], 0)
-        return self.directory.tenant_of(scenario_id)
+        self.directory.apply([], [_scenario_record(scenario_id, row)], 0)
+        return self.directory.scenario(scenario_id)
 
     async def _look_up(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         try:
@@ -155,6 +156,11 @@ def _key_record(prefix: str, row: Any) -> KeyRecord:
         None if expires is None else _us(expires),
         row["revoked_at"] is not None,
     )
+
+
+def _scenario_record(scenario_id: bytes, row: Any, deleted: bool = False) -> ScenarioRecord:
+    encoding = tokenizer_of(row["model_id"] or "").encoding
+    return ScenarioRecord(scenario_id, row["tenant_id"].bytes, deleted, encoding)
 
 
 def _us(moment: datetime) -> int:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta
 
+from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
+
 SCHEMA_VERSION = 1
 """Sent as the header `schema_version` of each record; readers refuse (dead-letter) a version they don't know."""
 
@@ -51,6 +53,8 @@ class IngestRequest(msgspec.Struct, array_like=True, frozen=True):
     """Of a part: the positions of `entries` in the request. None: the request is whole."""
     whole_entries: int | None = None
     """Of a part: how many entries the request had."""
+    token_encoding: TokenEncoding = DEFAULT_ENCODING
+    """What the scenario's model counts tokens with, when the request was accepted."""
 
     @property
     def accepted(self) -> int:

@@ -17,6 +17,7 @@ import msgspec
 
 from mockupaws.schemas.analysed import AnalysedRequest, LineColumns
 from mockupaws.schemas.requests import Entry, IngestRequest
+from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
 from mockupaws.stream_processors.count_sqs_blocks import count_sqs_blocks
 from mockupaws.stream_processors.count_tokens import TokenCounter
 from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, Scanner
@@ -32,6 +33,7 @@ from mockupaws.stream_processors.redact import (
     without_half_pairs,
     without_nul,
 )
+from mockupaws.stream_processors.reported_usage import Usage, reported_usage
 from mockupaws.stream_processors.roll_up import roll_up
 
 _SEPARATOR_TEXT = SEPARATOR.decode()
@@ -40,6 +42,7 @@ _CACHED_LABELS = 4096
 _CACHED_POLICIES = 256
 
 _Findings = dict[int, list[Found]]
+CountTokens = Callable[[Sequence[str], TokenEncoding], list[int]]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -76,9 +79,7 @@ class AnalysedEntry(msgspec.Struct, frozen=True):
 class Analyser:
     """All steps, loaded once per process. Not to be shared between threads (the scan isn't)."""
 
-    def __init__(
-        self, scanner: Scanner | None = None, count_tokens: Callable[[Sequence[str]], list[int]] | None = None
-    ) -> None:
+    def __init__(self, scanner: Scanner | None = None, count_tokens: CountTokens | None = None) -> None:
         self._scanner = scanner or Scanner()
         self._count_tokens = count_tokens or TokenCounter()
         self._encode_json = msgspec.json.Encoder().encode
@@ -93,8 +94,16 @@ class Analyser:
     ) -> AnalysedRequest:
         """The analysed request that holds only those of its entries that stand at `positions` in `request.entries`."""
         entries, indexes = request.entries, request.indexes
-        analysis = self._analyse([entries[at] for at in positions], [indexes[at] for at in positions], policy)
-        deltas = roll_up(request.received_at_us, analysis.lines, analysis.shadow.values())
+        analysis = self._analyse(
+            [entries[at] for at in positions], [indexes[at] for at in positions], policy, request.token_encoding
+        )
+        deltas = roll_up(
+            request.received_at_us,
+            analysis.lines,
+            analysis.shadow.values(),
+            request.token_encoding,
+            analysis.reported.values(),
+        )
         if request.entry_indexes is not None:  # its request was counted with the other lines
             deltas = [delta for delta in deltas if delta.metric_name != "requests"]
         return AnalysedRequest(
@@ -113,9 +122,14 @@ class Analyser:
     def analyse_entry(self, entry: Entry, policy: CompiledPolicy = DEFAULT_POLICY) -> AnalysedEntry:
         return self.analyse_entries([entry], policy)[0]
 
-    def analyse_entries(self, entries: Sequence[Entry], policy: CompiledPolicy = DEFAULT_POLICY) -> list[AnalysedEntry]:
+    def analyse_entries(
+        self,
+        entries: Sequence[Entry],
+        policy: CompiledPolicy = DEFAULT_POLICY,
+        encoding: TokenEncoding = DEFAULT_ENCODING,
+    ) -> list[AnalysedEntry]:
         """The same as `analyse_request` finds, entry by entry, with each message's findings."""
-        lines, found, _ = self._analyse(entries, list(range(len(entries))), policy)
+        lines, found, *_ = self._analyse(entries, list(range(len(entries))), policy, encoding)
         return [
             AnalysedEntry(_in_characters(entries[index].message, found.get(index, []), policy), *columns)
             for index, *columns in zip(
@@ -134,7 +148,9 @@ class Analyser:
             )
         ]
 
-    def _analyse(self, entries: Sequence[Entry], indexes: list[int], policy: CompiledPolicy) -> _Analysis:
+    def _analyse(
+        self, entries: Sequence[Entry], indexes: list[int], policy: CompiledPolicy, encoding: TokenEncoding
+    ) -> _Analysis:
         """Columns in the order of `entries`, and what else is to be told of them, by position."""
         redactor = self._redactor_of(policy)
         batch = _Batch.of([entry.message for entry in entries])
@@ -175,6 +191,10 @@ class Analyser:
                 if mask & policy.line_dropping_bits:
                     texts[position], messages[position] = LINE_DROPPED, LINE_DROPPED.decode()
                     attributes[position] = None
+        tokens = self._count_tokens(payloads, encoding)
+        reported = reported_usage(entries)
+        for position, usage in reported.items():
+            tokens[position] = usage.input_tokens
         sha256 = hashlib.sha256
         lines = LineColumns(
             index=indexes,
@@ -185,11 +205,11 @@ class Analyser:
             level=levels,
             attributes=attributes,
             size_bytes=sizes,
-            token_count=self._count_tokens(payloads),
+            token_count=tokens,
             sqs_blocks=count_sqs_blocks(sizes),
             pii_mask=masks,
         )
-        return _Analysis(lines, kept, shadow)
+        return _Analysis(lines, kept, shadow, reported)
 
     def _new_redactor(self, policy: CompiledPolicy) -> _Redactor:
         label = lru_cache(_CACHED_LABELS)(partial(redact_text, self._scanner, policy=policy))
@@ -254,6 +274,8 @@ class _Analysis(NamedTuple):
     """Of each message in which any scan hit."""
     shadow: dict[int, list[str]]
     """The shadow rules that would have acted on an entry, once for each finding."""
+    reported: dict[int, Usage]
+    """What the producers of some entries report."""
 
 
 def _redact_labels(labels: list[str], redactor: _Redactor, masks: list[int], shadow: dict[int, list[str]]) -> list[str]:

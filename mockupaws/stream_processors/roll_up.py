@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from mockupaws.schemas.analysed import Delta, LineColumns
 from mockupaws.schemas.distributions import Counts, add_counts, sketch_of
 from mockupaws.schemas.pii_types import types_of_mask
 from mockupaws.schemas.rollups import SIZE_BUCKETS
+from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
 from mockupaws.stream_processors.count_sqs_blocks import count_batched_requests
+from mockupaws.stream_processors.reported_usage import Usage
 
 _MINUTE_US = 60_000_000
 _SECOND_US = 1_000_000
@@ -20,10 +22,17 @@ _SMALLEST_POWER = SIZE_BUCKETS[0].bit_length() - 1
 _LARGEST_POWER = SIZE_BUCKETS[-1].bit_length() - 1
 
 
-def roll_up(received_at_us: int, lines: LineColumns, shadow: Iterable[list[str]] = ()) -> list[Delta]:
+def roll_up(
+    received_at_us: int,
+    lines: LineColumns,
+    shadow: Iterable[list[str]] = (),
+    encoding: TokenEncoding = DEFAULT_ENCODING,
+    reported: Collection[Usage] = (),
+) -> list[Delta]:
     """The deltas of one request; none where no line is left of it.
 
     `shadow`: of each line on which shadow rules would have acted, their names, once for each finding.
+    `encoding`: what tokens were counted with. `reported`: what some lines report, which stands in their counts.
     """
     count = len(lines.index)
     if not count:
@@ -37,6 +46,7 @@ def roll_up(received_at_us: int, lines: LineColumns, shadow: Iterable[list[str]]
         Delta(minute, "ingest", "bytes", sum(sizes), sketch_of(sizes)),
         Delta(minute, "bedrock", "tokens", sum(tokens), sketch_of(tokens)),
         Delta(minute, "sqs", "blocks", sum(lines.sqs_blocks), count_batched_requests(sizes)),
+        *[Delta(minute, "bedrock", name, value) for name, value in _token_totals(sum(tokens), encoding, reported)],
         *[Delta(minute, "pii", name, value) for name, value in _pii_totals(lines.pii_mask)],
         *[Delta(minute, "size", name, value) for name, value in _size_totals(sizes)],
         *[Delta(minute, "shadow", name, value) for name, value in _shadow_totals(shadow)],
@@ -57,6 +67,20 @@ def merge(deltas: Iterable[Delta]) -> list[Delta]:
         for metric, value in sorted(sums.items())
         if value or metric in counts
     ]
+
+
+def _token_totals(tokens: int, encoding: TokenEncoding, reported: Collection[Usage]) -> list[tuple[str, int]]:
+    """Which parts of the request's tokens were not counted with the default encoding."""
+    if not reported and encoding == DEFAULT_ENCODING:
+        return []
+    read = sum(usage.input_tokens for usage in reported)
+    totals = [
+        ("reported_entries", len(reported)),
+        ("reported_input_tokens", read),
+        ("reported_output_tokens", sum(usage.output_tokens for usage in reported)),
+        ("o200k_tokens", tokens - read if encoding == "o200k_base" else 0),
+    ]
+    return [(name, value) for name, value in totals if value]
 
 
 def _pii_totals(masks: list[int]) -> list[tuple[str, int]]:

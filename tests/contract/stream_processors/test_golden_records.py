@@ -71,6 +71,7 @@ def test_examples_of_before_a_field_was_appended_say_the_same() -> None:
     assert decode_analysed((EXAMPLES / "logs.analysed.v1.request.msgpack").read_bytes()) == [
         without_counts(written()[0])
     ]
+    assert decode_bundle((EXAMPLES / "ingest.requests.v1.1.bundle.msgpack").read_bytes()) == [REQUEST, PART]
     before = decode_analysed((EXAMPLES / "logs.analysed.v1.1.request.msgpack").read_bytes())
     assert before == [without_counts(request) for request in written()[:2]]
     before = decode_analysed((EXAMPLES / "logs.analysed.v1.2.request.msgpack").read_bytes())
@@ -83,7 +84,7 @@ def without_counts(request: AnalysedRequest) -> AnalysedRequest:
 
 
 def test_the_newest_bundle_is_what_is_written_today() -> None:
-    golden = (EXAMPLES / "ingest.requests.v1.1.bundle.msgpack").read_bytes()
+    golden = (EXAMPLES / "ingest.requests.v1.2.bundle.msgpack").read_bytes()
     assert decode_bundle(golden) == [REQUEST, PART]
     assert join_bundle([encode_request(REQUEST), encode_request(PART)]) == golden
 
@@ -95,7 +96,7 @@ def test_the_newest_analysed_record_is_what_is_written_today() -> None:
 
 
 def test_the_newest_dead_letter_is_what_is_written_today() -> None:
-    golden = (EXAMPLES / "ingest.dead_letters.v1.1.entry.msgpack").read_bytes()
+    golden = (EXAMPLES / "ingest.dead_letters.v1.2.entry.msgpack").read_bytes()
     assert decode_dead_letter(golden) == LETTER
     assert encode_dead_letter(LETTER) == golden
     assert str(LETTER.id) == "8231beab-19d5-16e5-a06e-8fcdb6f8dbfa"

@@ -281,7 +281,9 @@ async def test_totals_series_and_bill_are_those_of_the_rollups(
         assert (await client.get(f"{path}/metrics", params=bad)).status_code == 400, bad
     costs = (await client.get(f"{path}/costs")).json()
     tokens = next(i for i in costs["measured"]["items"] if i["name"] == "input tokens")
-    assert (tokens["quantity"]["likely"], tokens["amount"]["likely"]) == ("1000", "0.0011")
+    assert (tokens["quantity"]["likely"], tokens["amount"]["likely"]) == ("1150", "0.001265")
+    assert tokens["estimated"] is True
+    assert (summary["model_tokens"]["input_tokens"], summary["model_tokens"]["estimated"]) == (1150, True)
     assert costs["complete"] is True
     other = await client.post(f"{path}/what-if", json={"architecture": {"model": {"id": "nobody.knows"}}})
     assert other.json()["after"]["complete"] is False

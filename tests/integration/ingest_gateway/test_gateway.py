@@ -98,6 +98,28 @@ async def test_202_means_the_request_is_on_the_topic(settings: Settings, demo: A
         assert (document["accepted"], document["duplicate"]) == (1, False)
 
 
+async def test_a_request_names_the_encoding_of_its_scenarios_model(
+    settings: Settings, demo: Any, client: httpx.AsyncClient
+) -> None:
+    assert (await client.post(INGEST, json=body_of(demo, "before"))).status_code == 202
+    owner = await asyncpg.connect(settings.postgres_owner_url)
+    try:
+        await owner.execute(
+            "UPDATE scenarios SET architecture = jsonb_set(architecture, '{model,id}', '\"openai.gpt-oss-20b-1:0\"'), "
+            "updated_at = now()"
+        )
+    finally:
+        await owner.close()
+
+    async def encodings() -> set[str]:
+        assert (await client.post(INGEST, json=body_of(demo, "after"))).status_code == 202
+        return {request.token_encoding for request in await stored(settings)}
+
+    async with asyncio.timeout(30):
+        while await encodings() != {"cl100k_base", "o200k_base"}:
+            await asyncio.sleep(0.1)
+
+
 async def test_formats_and_encodings(settings: Settings, demo: Any, client: httpx.AsyncClient) -> None:
     ndjson = b'{"message":"a"}\n{"message":"b"}'
     headers = {"Content-Type": "application/x-ndjson", "X-Scenario-Id": str(demo.scenario_id)}

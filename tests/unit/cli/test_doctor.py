@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from mockupaws.cli.doctor import Patient, check_clock, check_partitions, check_python, check_retention, examine
+from mockupaws.cli.doctor import (
+    Patient,
+    check_clock,
+    check_partitions,
+    check_python,
+    check_retention,
+    check_tokenizer,
+    examine,
+)
 from mockupaws.cli.doctor import check_secret_files as check_secrets
 from mockupaws.runtime.settings import Settings
 
@@ -18,6 +27,12 @@ NOW_US = int(NOW.timestamp()) * 1_000_000
 
 def patient(settings: Settings) -> Patient:
     return Patient(settings, None, None, NOW_US)
+
+
+def test_the_slower_tokenizer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [finding.verdict for finding in check_tokenizer(patient(Settings()))] == ["ok"]
+    monkeypatch.setitem(sys.modules, "quicktok", None)
+    assert [finding.verdict for finding in check_tokenizer(patient(Settings()))] == ["warn"]
 
 
 def test_python() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import msgspec
+
 from mockupaws.ingest_gateway.directory import Directory, KeyRecord, ScenarioRecord
 from mockupaws.runtime.revocations import Revocation, RevokedTokens
 
@@ -12,9 +14,10 @@ def test_changes() -> None:
     assert directory.apply([KEY], [SCENARIO], 5)
     assert not directory.apply([KEY], [SCENARIO], 3)
     assert directory.changed_us == 5
-    assert directory.tenant_of(b"s" * 16) == b"t" * 16
+    assert directory.scenario(b"s" * 16) == SCENARIO
+    assert directory.apply([], [msgspec.structs.replace(SCENARIO, token_encoding="o200k_base")], 5)
     assert directory.apply([], [ScenarioRecord(b"s" * 16, b"t" * 16, True)], 6)
-    assert directory.tenant_of(b"s" * 16) is None
+    assert directory.scenario(b"s" * 16) is None
     assert directory.key("other") is None
 
 

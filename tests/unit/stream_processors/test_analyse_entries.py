@@ -82,7 +82,7 @@ def test_half_surrogate_pairs_are_replaced_so_that_the_record_can_be_written() -
 
 
 def test_a_step_that_raises_raises_out_of_the_request() -> None:
-    def refuse(texts: object) -> list[int]:
+    def refuse(texts: object, encoding: object) -> list[int]:
         raise KeyError(texts)
 
     with pytest.raises(KeyError):

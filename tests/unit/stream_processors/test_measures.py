@@ -1,4 +1,4 @@
-"""Tokens exactly as tiktoken counts them, SQS blocks as AWS bills them, rollups that can be merged in any order."""
+"""SQS blocks as AWS bills them, rollups that can be merged in any order."""
 
 from __future__ import annotations
 
@@ -6,56 +6,14 @@ from math import ceil
 from typing import Any
 
 import pytest
-import quicktok
-import tiktoken
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mockupaws.schemas.analysed import Delta, LineColumns
 from mockupaws.schemas.pii_types import PII_BIT
 from mockupaws.schemas.rollups import UNIT_OF
 from mockupaws.stream_processors.count_sqs_blocks import count_batched_requests, count_sqs_blocks
-from mockupaws.stream_processors.count_tokens import TokenCounter
 from mockupaws.stream_processors.roll_up import merge, roll_up
-
-_PATTERN_OF_CL100K = (
-    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
-    r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
-)
-"""From tiktoken_ext.openai_public: there it stands beside a download of the vocabulary."""
-
-_COUNT = TokenCounter()
-
-
-@pytest.fixture(scope="module")
-def reference() -> tiktoken.Encoding:
-    """tiktoken's own algorithm over the vocabulary in quicktok's wheel, so that no network is needed."""
-    tokenizer = quicktok.get_encoding("cl100k_base")
-    ranks = {token: tokenizer.encode_single_token(token) for token in tokenizer.token_byte_values()}
-    return tiktoken.Encoding("cl100k", pat_str=_PATTERN_OF_CL100K, mergeable_ranks=ranks, special_tokens={})
-
-
-_LINES = st.text() | st.lists(
-    st.sampled_from(["a", " ", "\n", "\r\n", "1", "é", "漢", "🙂", "'ll", "GET /api ", "  ", "=", "the ", "\t"]),
-    max_size=40,
-).map("".join)
-
-
-@settings(max_examples=500, deadline=None)
-@given(text=_LINES)
-def test_tokens_are_counted_as_tiktoken_does(reference: tiktoken.Encoding, text: str) -> None:
-    assert _COUNT([text]) == [len(reference.encode_ordinary(text))]
-
-
-@pytest.mark.timeout(5)
-@pytest.mark.parametrize("piece", ["a", " ", "1", "\n", "é", "=-"])
-def test_a_megabyte_of_one_piece_is_counted_at_once(piece: str) -> None:
-    assert _COUNT([piece * (2**20 // len(piece))])[0] > 0
-
-
-def test_special_tokens_count_as_text_and_empty_batches_as_none() -> None:
-    assert _COUNT(["<|endoftext|>"])[0] > 1
-    assert _COUNT([]) == []
 
 
 @pytest.mark.parametrize(
