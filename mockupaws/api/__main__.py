@@ -34,7 +34,7 @@ async def serve(settings: Settings) -> None:
 def main() -> int:
     settings = Settings.from_environ(os.environ)
     configure_logging("api", settings.log_level)
-    for name in ("postgres_api_url", "jwt_secret", "api_key_pepper"):
+    for name in ("postgres_api_url", "jwt_secret", "api_key_pepper", "audit_key"):
         if not getattr(settings, name):
             raise SettingsError(f"the API needs MOCKUPAWS_{name.upper()}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

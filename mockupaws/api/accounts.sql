@@ -120,3 +120,14 @@ UPDATE api_keys SET replaced_by = $2, expires_at = least(expires_at, $3), update
 -- Idempotent: a key revoked before keeps its time.
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()), updated_at = clock_timestamp() WHERE id = $1
 RETURNING id, prefix;
+
+-- name: list_audit_entries
+-- A page before number $7 (null: from the newest), newest first.
+SELECT number, at, actor, action, target, outcome, reason, address, request_id, details, hash
+FROM audit_log
+WHERE ($1::timestamptz IS NULL OR at >= $1) AND ($2::timestamptz IS NULL OR at < $2)
+  AND ($3::text IS NULL OR actor = $3) AND ($4::text IS NULL OR action = $4 OR starts_with(action, $4 || '.'))
+  AND ($5::text IS NULL OR target = $5) AND ($6::text IS NULL OR outcome = $6)
+  AND ($7::bigint IS NULL OR number < $7)
+ORDER BY number DESC
+LIMIT $8;

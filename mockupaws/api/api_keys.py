@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
+from mockupaws.api.audit import record
 from mockupaws.api.errors import RefusedError
 from mockupaws.api.logs import Instant
 from mockupaws.api.queries import SQL
@@ -62,6 +63,7 @@ async def create_api_key(call: Call) -> Response:
         raise RefusedError("invalid_body", "this moment is past - at `$.expires_at`")
     async with call.services.databases.write(call.tenant_id) as connection:
         made = await _insert(connection, call, body.name, body.scopes, body.expires_at)
+        await record(call, connection, "api_key.created", made.id, after=_without_key(made))
     return answer(made, 201)
 
 
@@ -85,6 +87,8 @@ async def rotate_api_key(call: Call) -> Response:
         life = old["expires_at"] - old["created_at"] if old["expires_at"] else None
         made = await _insert(connection, call, old["name"], old["scopes"], now + life if life else None)
         await connection.execute(SQL["replace_api_key"], old["id"], made.id, now + timedelta(hours=body.overlap_hours))
+        told = {"overlap_hours": body.overlap_hours}
+        await record(call, connection, "api_key.rotated", old["id"], after=_without_key(made), details=told)
     call.services.authenticator.forget_key(old["prefix"])
     return answer(made, 201)
 
@@ -95,6 +99,7 @@ async def revoke_api_key(call: Call) -> Response:
         row = await connection.fetchrow(SQL["revoke_api_key"], call.id("key_id"))
         if row is None:
             raise _unknown_key()
+        await record(call, connection, "api_key.revoked", row["id"])
     call.services.authenticator.forget_key(row["prefix"])
     return Response(status_code=204)
 
@@ -116,6 +121,10 @@ async def _insert(
     )
     assert row is not None
     return ApiKey(**row, key=minted.text)
+
+
+def _without_key(made: ApiKey) -> ApiKey:
+    return msgspec.structs.replace(made, key=None)
 
 
 def _check_reach(call: Call, scopes: list[Scope]) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
+from mockupaws.api.audit import record
 from mockupaws.api.errors import RefusedError
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
@@ -43,16 +44,16 @@ class Tokens(msgspec.Struct, frozen=True):
 
 async def log_in(call: Call) -> Response:
     body: Credentials = call.body
-    return _tokens(call, await call.services.sign_in.log_in(body.email, body.password, call.address))
+    return _tokens(call, await call.services.sign_in.log_in(body.email, body.password, call.origin))
 
 
 async def refresh(call: Call) -> Response:
     body: RefreshToken = call.body
-    return _tokens(call, await call.services.sign_in.refresh(body.refresh_token))
+    return _tokens(call, await call.services.sign_in.refresh(body.refresh_token, call.origin))
 
 
 async def log_out(call: Call) -> Response:
-    await call.services.sign_in.log_out(call.caller)
+    await call.services.sign_in.log_out(call.caller, call.origin)
     return Response(status_code=204)
 
 
@@ -63,7 +64,7 @@ async def change_password(call: Call) -> Response:
     if principal.user_id is None:
         raise RefusedError("forbidden", "an API key has no password; sign in with e-mail and password")
     matched = await services.sign_in.check_own_password(
-        principal.tenant_id, principal.user_id, body.current_password, call.address
+        principal.tenant_id, principal.user_id, body.current_password, call.origin.address
     )
     hashed = await hash_new_password(body.new_password, "new_password")
     async with services.databases.write(principal.tenant_id) as connection:
@@ -74,6 +75,7 @@ async def change_password(call: Call) -> Response:
         ended = await end_sessions(
             connection, services.settings, principal.tenant_id, principal.user_id, principal.session_id
         )
+        await record(call, connection, "password.changed", principal.user_id, details={"sessions_ended": ended})
     services.sign_in.refuse_tokens(ended)
     return Response(status_code=204)
 

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response, StreamingResponse
 
+from mockupaws.api.audit import record
 from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
 from mockupaws.api.errors import RefusedError
 from mockupaws.api.queries import SQL
@@ -106,13 +107,19 @@ async def list_logs(call: Call) -> Response:
 
 
 async def export_logs(call: Call) -> Response:
-    """Streams page by page, each in its own short transaction, so a slow client holds no connection."""
+    """Streams page by page, each in its own short transaction, so a slow client holds no connection.
+
+    An export that can't be recorded in the audit log isn't begun.
+    """
     query: ExportQuery = call.query
     check_filter(query)
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
         await find_scenario(reading.connection, scenario_id)
         first = await fetch_lines(reading.connection, scenario_id, query, None, EXPORT_PAGE)
+    asked = msgspec.structs.replace(query, q=None)  # what is searched for may be what is to be protected
+    async with call.services.databases.write(call.tenant_id) as connection:
+        await record(call, connection, "logs.exported", scenario_id, details={"filter": asked})
 
     async def pages() -> AsyncIterator[bytes]:
         rows = first

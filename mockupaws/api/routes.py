@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from mockupaws.api import api_keys, auth, costs, dashboard, health, logs, metrics, receipts, scenarios, tail, users
+from mockupaws.api import (
+    api_keys,
+    audit_log,
+    auth,
+    costs,
+    dashboard,
+    health,
+    logs,
+    metrics,
+    receipts,
+    scenarios,
+    tail,
+    users,
+)
 from mockupaws.api.routing import ApiRoute
 
 _SCENARIO = "/api/v1/scenarios/{scenario_id}"
@@ -62,6 +75,8 @@ ROUTES: tuple[ApiRoute, ...] = (
              errors=("key_ended",)),
     ApiRoute("DELETE", "/api/v1/api-keys/{key_id}", api_keys.revoke_api_key, "Revoke an API key", "manage",
              status=204),
+    ApiRoute("GET", "/api/v1/audit", audit_log.list_entries, "Who did what, the newest first", "manage",
+             query=audit_log.AuditQuery, errors=("invalid_cursor",)),
     ApiRoute("GET", "/health", health.alive, "Whether the process lives"),
     ApiRoute("GET", "/health/ready", health.ready, "Whether it can answer", errors=("unavailable",)),
     ApiRoute("GET", "/health/db", health.databases, "Each database server and its lag", errors=("unavailable",)),

@@ -16,6 +16,7 @@ from mockupaws.api.databases import Databases
 from mockupaws.api.errors import ERRORS, RefusedError
 from mockupaws.api.hints import ReceiptHints
 from mockupaws.api.sign_in import SignIn
+from mockupaws.runtime.audit import Origin
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.postgres import is_retriable
 from mockupaws.runtime.settings import Settings
@@ -61,14 +62,10 @@ class Call:
         return self.caller.tenant_id
 
     @property
-    def address(self) -> str:
-        """Of the client, as the connection says; "" where it says nothing. No header is trusted."""
-        return self.request.client.host if self.request.client is not None else ""
-
-    @property
-    def request_id(self) -> str:
-        request_id: str = self.request.state.request_id
-        return request_id
+    def origin(self) -> Origin:
+        """The client's address as the connection says it: no header is trusted."""
+        client = self.request.client
+        return Origin(client.host if client is not None else "", self.request.state.request_id)
 
     def id(self, name: str) -> UUID:
         """A path parameter; what is no UUID is unknown."""

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.responses import Response
 
+from mockupaws.api.audit import record
 from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
 from mockupaws.api.errors import RefusedError
 from mockupaws.api.queries import SQL
@@ -87,7 +88,8 @@ async def create_scenario(call: Call) -> Response:
             architecture.region,
             _stored(architecture),
         )
-    assert row is not None
+        assert row is not None
+        await record(call, connection, "scenario.created", scenario_id, after=scenario_of(row))
     return _answer(row, 201, {"Location": f"/api/v1/scenarios/{scenario_id}"})
 
 
@@ -132,15 +134,18 @@ async def change_scenario(call: Call) -> Response:
             architecture.region,
             _stored(architecture),
         )
-    if after is None:
-        raise RefusedError("version_conflict", f"the scenario is at version {before.version}: read it again")
+        if after is None:
+            raise RefusedError("version_conflict", f"the scenario is at version {before.version}: read it again")
+        await record(call, connection, "scenario.changed", before.id, before=before, after=scenario_of(after))
     return _answer(after)
 
 
 async def delete_scenario(call: Call) -> Response:
     async with call.services.databases.write(call.tenant_id) as connection:
-        if await connection.fetchval(SQL["delete_scenario"], call.id("scenario_id")) is None:
+        scenario_id = await connection.fetchval(SQL["delete_scenario"], call.id("scenario_id"))
+        if scenario_id is None:
             raise _unknown_scenario()
+        await record(call, connection, "scenario.deleted", scenario_id)
     return Response(status_code=204)
 
 

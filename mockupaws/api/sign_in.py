@@ -12,6 +12,7 @@ import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -29,8 +30,10 @@ from mockupaws.api.sessions import (
     revocation_seconds,
 )
 from mockupaws.runtime.access_tokens import SigningSecrets, issue_token
+from mockupaws.runtime.audit import AuditEntry, Origin, append_entry
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.passwords import check_password
+from mockupaws.runtime.postgres import Connection
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import SIGN_INS
 from mockupaws.schemas.accounts import SCOPES_OF_ROLE, normalise_email
@@ -64,10 +67,10 @@ class SignIn:
         self._clock = clock
         self._checks = asyncio.Semaphore(MAX_CHECKS)
 
-    async def log_in(self, email: str, password: str, address: str) -> SignedIn:
+    async def log_in(self, email: str, password: str, origin: Origin) -> SignedIn:
         """Raises RefusedError: 401, 429 with the time to wait, 503."""
         name = normalise_email(email) or email.casefold()
-        async with self._attempt(name, address):
+        async with self._attempt(name, origin.address):
             user = await self._ask("find_user", name)
             if not await _matches(password, user["password_hash"] if user else None) or user is None:
                 raise RefusedError("unauthenticated", _WRONG)
@@ -79,6 +82,7 @@ class SignIn:
                     raise RefusedError("unauthenticated", _WRONG)
                 await connection.execute(SQL["note_login"], user["id"])
                 refresh = await open_session(connection, self._settings, user["tenant_id"], user["id"], session_id)
+                await self._record(connection, user["tenant_id"], user["id"], "session.opened", session_id, origin)
         return SignedIn(self._access_token(user["tenant_id"], user["id"], now["role"], session_id), refresh)
 
     async def check_own_password(self, tenant_id: UUID, user_id: UUID, password: str, address: str) -> str:
@@ -91,7 +95,7 @@ class SignIn:
         stored: str = user["password_hash"]
         return stored
 
-    async def refresh(self, token: str) -> SignedIn:
+    async def refresh(self, token: str, origin: Origin) -> SignedIn:
         """The next pair of tokens. Raises RefusedError 401; a used token ends its session."""
         stored = refresh_token_hmac(self._settings, token)
         found = await self._ask("find_refresh_token", stored) if stored else None
@@ -108,24 +112,40 @@ class SignIn:
                 following = await next_refresh_token(connection, self._settings, tenant_id, session_id)
             else:
                 await end_session(connection, self._settings, tenant_id, session_id)
+                why = "a used refresh token came again" if valid else "it had expired"
+                await self._record(connection, tenant_id, user_id, "session.ended", session_id, origin, why)
         if not first_use or user is None:
             self.refuse_tokens([session_id])
             SIGN_INS.labels("token_reused" if valid else "token_refused").inc()
             raise RefusedError("unauthenticated", _SIGN_IN_AGAIN)
         return SignedIn(self._access_token(tenant_id, user_id, user["role"], session_id), following)
 
-    async def log_out(self, principal: Principal) -> None:
+    async def log_out(self, principal: Principal, origin: Origin) -> None:
         """Ends the session that the access token came from, with all its tokens."""
-        if principal.session_id is None:
+        if principal.session_id is None or principal.user_id is None:
             raise RefusedError("forbidden", "an API key isn't signed in: revoke it instead")
         async with self._databases.write(principal.tenant_id) as connection:
             await end_session(connection, self._settings, principal.tenant_id, principal.session_id)
+            await self._record(
+                connection, principal.tenant_id, principal.user_id, "session.ended", principal.session_id, origin,
+                "signed out",
+            )  # fmt: skip
         self.refuse_tokens([principal.session_id])
 
     def refuse_tokens(self, ids: list[UUID]) -> None:
         """After the commit that revoked them: in force in this process at once."""
         expires_us = self._clock.now_us() + revocation_seconds(self._settings) * 1_000_000
         self._authenticator.forget_tokens(ids, expires_us)
+
+    async def _record(
+        self, connection: Connection, tenant_id: UUID, user_id: UUID, action: str, session_id: UUID, origin: Origin,
+        reason: str = "",
+    ) -> None:  # fmt: skip
+        entry = AuditEntry(
+            tenant_id=tenant_id, actor=str(user_id), action=action, target=str(session_id), origin=origin, reason=reason
+        )
+        now = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
+        await append_entry(connection, self._settings.audit_key, entry, now)
 
     def _access_token(self, tenant_id: UUID, user_id: UUID, role: str, session_id: UUID) -> str:
         return issue_token(

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.responses import Response
 
+from mockupaws.api.audit import record
 from mockupaws.api.auth import Password, hash_new_password
 from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
 from mockupaws.api.errors import RefusedError
@@ -94,6 +95,7 @@ async def create_user(call: Call) -> Response:
     try:
         async with call.services.databases.write(call.tenant_id) as connection:
             row = await connection.fetchrow(SQL["insert_user"], user_id, call.tenant_id, email, hashed, body.role)
+            await record(call, connection, "user.created", user_id, after={"role": body.role})
     except asyncpg.UniqueViolationError:
         raise RefusedError("email_taken", "this e-mail can't be used for a new user - at `$.email`") from None
     assert row is not None
@@ -114,6 +116,11 @@ async def change_user(call: Call) -> Response:
             await _keep_an_owner(connection, user)
         row = await connection.fetchrow(SQL["update_user"], user["id"], role, hashed)
         ended = await end_sessions(connection, services.settings, call.tenant_id, user["id"])
+        told = {"password_reset": hashed is not None, "sessions_ended": ended}
+        await record(
+            call, connection, "user.changed", user["id"], before={"role": user["role"]}, after={"role": role},
+            details=told,
+        )  # fmt: skip
     services.sign_in.refuse_tokens(ended)
     assert row is not None
     return answer(User(**row))
@@ -128,6 +135,10 @@ async def delete_user(call: Call) -> Response:
         ended = await end_sessions(connection, services.settings, call.tenant_id, user["id"])
         await revoke(connection, services.settings, call.tenant_id, [user["id"]])
         await connection.execute(SQL["delete_user"], user["id"])
+        await record(
+            call, connection, "user.removed", user["id"], before={"role": user["role"]},
+            details={"sessions_ended": ended},
+        )  # fmt: skip
     services.sign_in.refuse_tokens([*ended, user["id"]])
     return Response(status_code=204)
 

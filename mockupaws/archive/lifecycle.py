@@ -1,8 +1,9 @@
 """Maintenance: partitions are made before rows need them, and applied requests are forgotten once Kafka has.
 
-Reads from nothing, writes to Postgres as the owner. Promises that a row received now, in the month before or in the
-months ahead finds its partition, and that a request id is remembered for longer than Kafka can bring it again.
-Run by `python -m mockupaws.archive.lifecycle` (once at start, then hourly); `maintain` is one run.
+Reads from nothing, writes to Postgres as the owner, and anchors of the audit log to the archive. Promises that a row
+received now, in the month before or in the months ahead finds its partition, and that a request id is remembered for
+longer than Kafka can bring it again. Run by `python -m mockupaws.archive.lifecycle` (once at start, then hourly);
+`maintain` is one run.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from datetime import UTC, date, datetime, timedelta
 import asyncpg
 import uvloop
 
+from mockupaws.archive.anchor_audit import anchor_chains
+from mockupaws.archive.object_store import open_store
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.errors import PipelineError, SettingsError
 from mockupaws.runtime.health import HealthReport, HealthServer
 from mockupaws.runtime.postgres import is_retriable, load_queries
 from mockupaws.runtime.settings import Settings
-from mockupaws.runtime.telemetry import configure_logging, get_logger
+from mockupaws.runtime.telemetry import AUDIT_ANCHOR_FAILURES, configure_logging, get_logger
 
 INTERVAL_SECONDS = 3600
 RETRY_SECONDS = 5
@@ -67,6 +70,7 @@ async def maintain(settings: Settings, now: datetime) -> Done:
         made = await _make_partitions(connection, queries, settings, now.astimezone(UTC).date())
         forgotten = await _forget(connection, queries, now - timedelta(days=settings.applied_request_days))
         await connection.execute(queries["forget_sign_ins"])
+        await _anchor_audit(connection, settings, now)
         return Done(made, forgotten)
     finally:
         await connection.close()
@@ -94,6 +98,19 @@ async def _forget(connection: asyncpg.Connection, queries: dict[str, str], befor
         forgotten += count
         if count < _DELETE_AT_ONCE:
             return forgotten
+
+
+async def _anchor_audit(connection: asyncpg.Connection, settings: Settings, now: datetime) -> None:
+    """An archive that can't be reached now is tried again in the next run: the chain itself goes on."""
+    if not (settings.archive_url and settings.audit_key):
+        return
+    try:
+        await anchor_chains(connection, open_store(settings), settings.audit_key, now)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError):
+        raise
+    except Exception as error:  # the archive's libraries have no root of their own
+        AUDIT_ANCHOR_FAILURES.labels("unreachable").inc()
+        log.warning("audit_not_anchored", error=type(error).__name__)
 
 
 class Maintenance:

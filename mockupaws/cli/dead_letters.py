@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from mockupaws.cli.record_in_audit_log import record_as_operator
 from mockupaws.cli.replay import parse_time
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.embedded.installation import Installation
@@ -22,7 +23,7 @@ from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.analysed import decode_analysed
 from mockupaws.schemas.dead_letters import REASONS, STATES, STEPS
 from mockupaws.schemas.requests import decode_bundle, decode_request
-from mockupaws.sinks.dead_letters.find_letters import find_letter, list_letters
+from mockupaws.sinks.dead_letters.find_letters import find_letter, list_letters, tenants_of_letters
 from mockupaws.sinks.dead_letters.redrive import UNREDRIVABLE
 from mockupaws.sinks.dead_letters.redrive_letters import LetterFilter, RedriveTotals, redrive_letters
 
@@ -79,6 +80,12 @@ def show(
     if row["reason"] in UNREDRIVABLE:
         typer.echo(f"{'redrive':17} impossible: {UNREDRIVABLE[row['reason']]}")
     if payload:
+        if row["tenant_id"] is not None:
+            asyncio.run(
+                record_as_operator(
+                    _settings(), [row["tenant_id"]], "dead_letter.viewed", str(letter), {"payload": True}
+                )
+            )
         typer.echo(readable(original))
 
 
@@ -109,6 +116,8 @@ def redrive(
         def tell(totals: RedriveTotals) -> None:
             progress.update(task, description=f"{totals.letters:,} letters, {totals.lines:,} lines")
 
+        if not dry_run:
+            asyncio.run(_record_redrive(settings, wanted))
         totals = asyncio.run(
             redrive_letters(settings, wanted, now, dry_run=dry_run, lines_per_second=rate, on_progress=tell)
         )
@@ -122,6 +131,18 @@ def redrive(
         typer.echo(f"{missing:,} of the ids name no letter that waits: unknown, or redriven already", err=True)
     if letters and totals.letters < len(set(letters)):
         raise typer.Exit(1)
+
+
+async def _record_redrive(settings: Settings, wanted: LetterFilter) -> None:
+    tenants = await tenants_of_letters(settings, wanted)
+    asked = {
+        "scenario_id": wanted.scenario_id and str(wanted.scenario_id),
+        "reason": wanted.reason,
+        "step": wanted.step,
+        "since": wanted.since and wanted.since.isoformat(),
+        "ids": None if wanted.ids is None else [str(id_) for id_ in wanted.ids],
+    }
+    await record_as_operator(settings, tenants, "dead_letters.redriven", "dead_letters", {"filter": asked})
 
 
 def readable(original: bytes) -> str:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mockupaws.archive.replay.choose_requests import ReplayRange
 from mockupaws.archive.replay.replay_requests import ReplayTotals, replay_requests
+from mockupaws.cli.record_in_audit_log import record_as_operator, tenants_of_scenario
 from mockupaws.runtime.embedded.installation import Installation
 from mockupaws.runtime.settings import Settings
 
@@ -30,6 +31,8 @@ def replay(
     if wanted.from_us >= wanted.to_us:
         raise typer.BadParameter("must be later than --from", param_hint="--to")
     settings = Installation.open(Settings.from_environ(os.environ)).settings
+    if not dry_run:
+        asyncio.run(_record(settings, wanted))
     columns = (TextColumn("reading records"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=None)
@@ -46,6 +49,12 @@ def replay(
     )
     if totals.undecodable:
         typer.echo(f"{totals.undecodable:,} records can't be decoded; they are in the dead letters")
+
+
+async def _record(settings: Settings, wanted: ReplayRange) -> None:
+    details = {"from_us": wanted.from_us, "to_us": wanted.to_us}
+    tenants = await tenants_of_scenario(settings, wanted.scenario_id)
+    await record_as_operator(settings, tenants, "scenario.replayed", str(wanted.scenario_id), details)
 
 
 def parse_time(text: str, option: str) -> int:

@@ -184,3 +184,8 @@ SIGN_INS = Counter(
     "Passwords and refresh tokens that were checked, by what came of it (accepted, refused, locked, token_reused, …).",
     ["outcome"],
 )
+AUDIT_ANCHOR_FAILURES = Counter(
+    "mockupaws_audit_anchor_failures_total",
+    "Anchorings of the audit log that failed: the archive is unreachable, or the chain was changed.",
+    ["reason"],
+)

@@ -87,3 +87,17 @@ def test_the_canary_tells_what_comes_twice(stack: RunningStack, scenario_id: str
     assert copied
     assert process.returncode == 1
     assert "duplicated" in output
+
+
+def test_what_an_operator_does_is_in_the_audit_log_which_verifies(stack: RunningStack, scenario_id: str) -> None:
+    times = ("--from", "2026-01-01", "--to", "2026-01-02")
+    replayed = stack.command("replay", "--scenario", scenario_id, *times)
+    assert replayed.returncode == 0, replayed.stderr
+    log = httpx.get(
+        f"{stack.api_url}/api/v1/audit", params={"target": scenario_id}, headers=stack.headers, timeout=10
+    ).json()["entries"]
+    assert (log[0]["action"], log[0]["actor"]) == ("scenario.replayed", "operator")
+    assert log[0]["address"].startswith("cli:")
+    verified = stack.command("audit", "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert " ok " in verified.stdout

@@ -37,6 +37,14 @@ async def find_letter(settings: Settings, letter_id: UUID) -> asyncpg.Record | N
         return await pool.fetchrow(_QUERIES["find_letter"], letter_id)
 
 
+async def tenants_of_letters(settings: Settings, wanted: LetterFilter) -> list[UUID]:
+    """Whose letters a redrive of them would send on. Raises LettersUnreachableError."""
+    conditions = (wanted.tenant_id, wanted.scenario_id, wanted.reason, wanted.step, wanted.since)
+    ids = None if wanted.ids is None else list(wanted.ids)
+    async with _opened(settings) as pool:
+        return [row["tenant_id"] for row in await pool.fetch(_QUERIES["tenants_of_letters"], *conditions, ids)]
+
+
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Pool]:
     pool = await open_pool(settings.postgres_sink_url, settings, max_size=1, application_name="mockupaws-dead-letters")

@@ -24,6 +24,7 @@ from mockupaws.schemas.dead_letters import DeadLetter, Reason, encode_dead_lette
 from mockupaws.schemas.identifiers import new_request_id
 from mockupaws.schemas.requests import Entry, IngestRequest, encode_request, join_bundle
 from mockupaws.schemas.topics import DEAD_LETTERS, REQUESTS
+from mockupaws.sinks.dead_letters.find_letters import tenants_of_letters
 from mockupaws.sinks.dead_letters.redrive_letters import LetterFilter, RedriveTotals, redrive_letters
 from tests.integration.sinks.sink_process import (
     SCENARIO,
@@ -125,6 +126,9 @@ async def test_parts_and_whole_requests_are_stored_beside_what_was_stored(settin
         assert (await receipt(settings, partly), await receipt(settings, wholly)) == ((3, 2, 1), (2, 0, 2))
 
         assert await redrive_letters(settings, LetterFilter(), now(), dry_run=True) == RedriveTotals(2, 3, 0)
+        tenants = {uuid.UUID(bytes=request.tenant_id) for request in (partly, wholly)}
+        assert set(await tenants_of_letters(settings, LetterFilter())) == tenants
+        assert await tenants_of_letters(settings, LetterFilter(reason="no such")) == []
         assert {row["state"] for row in await letters(settings, "state")} == {"dead"}
         assert await redrive_letters(settings, LetterFilter(), now()) == RedriveTotals(2, 3, 0)
         await until_equal(settings, ROWS, 5)
