@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mockupaws.api.routing import Call
-from mockupaws.runtime.audit import AuditEntry, append_entry
+from mockupaws.runtime.audit import AuditEntry, Outcome, append_entry
 from mockupaws.runtime.postgres import Connection
+
+if TYPE_CHECKING:
+    from mockupaws.api.routing import Call
 
 
 async def record(
@@ -22,6 +24,7 @@ async def record(
     before: Any = None,
     after: Any = None,
     details: Mapping[str, Any] | None = None,
+    outcome: Outcome = "done",
     reason: str = "",
 ) -> None:
     """Appends what the caller does, in the transaction that does it; the last statement there, since others wait.
@@ -36,6 +39,7 @@ async def record(
         action=action,
         target=str(target),
         origin=call.origin,
+        outcome=outcome,
         reason=reason,
         details=msgspec.json.decode(msgspec.json.encode(told)),
     )
