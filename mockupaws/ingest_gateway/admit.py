@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from mockupaws.ingest_gateway.errors import RefusedError
+from mockupaws.ingest_gateway.shed_load import MemoryGuard
+from mockupaws.runtime.telemetry import INGEST_HELD_BYTES
 
 BODY_SECONDS = 30.0
 """How long a body may take to arrive; slower senders hold memory others need."""
@@ -19,9 +21,6 @@ class ByteBudget:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.taken = 0
-
-    def share(self) -> ByteShare:
-        return ByteShare(self)
 
     def fits(self, size: int) -> bool:
         return self.taken + size <= self._limit
@@ -39,13 +38,21 @@ class ByteBudget:
 class ByteShare:
     """What one request holds of the budget, given back when its `with` ends."""
 
-    def __init__(self, budget: ByteBudget) -> None:
+    def __init__(self, budget: ByteBudget, memory: MemoryGuard) -> None:
         self._budget = budget
+        self._memory = memory
         self._size = 0
 
     def take(self, size: int) -> None:
+        """Raises RefusedError (503) where the budget or the process's memory is used up."""
+        self._memory.take(size)
         self._budget.take(size)
         self._size += size
+
+    def shrink_to(self, size: int) -> None:
+        """The rest of what was taken is held no longer."""
+        self._budget.give_back(max(0, self._size - size))
+        self._size = min(self._size, size)
 
     def __enter__(self) -> Self:
         return self
@@ -54,25 +61,55 @@ class ByteShare:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._budget.give_back(self._size)
+        INGEST_HELD_BYTES.set(self._budget.taken)
 
 
-async def read_body(stream: AsyncIterable[bytes], content_length: str | None, limit: int, share: ByteShare) -> bytes:
-    """The body as sent; stops at the first byte over the limit. Raises RefusedError (408, 413, 503)."""
-    if content_length is not None and content_length.isdecimal() and int(content_length) > limit:
-        raise _too_large(limit)
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for piece in stream:
-                size += len(piece)
-                if size > limit:
-                    raise _too_large(limit)
-                share.take(len(piece))
-                pieces.append(piece)
-    except TimeoutError as error:
-        raise RefusedError("body_timeout", f"the body did not arrive within {BODY_SECONDS:.0f} s") from error
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+class BodyIntake:
+    """Reads the bodies of all requests of a process."""
+
+    def __init__(self, max_held_bytes: int, memory: MemoryGuard) -> None:
+        self._budget = ByteBudget(max_held_bytes)
+        self._memory = memory
+        self._reading: set[asyncio.Timeout] = set()
+        self._stops = False
+
+    def share(self) -> ByteShare:
+        """Raises RefusedError (503) where nothing more is let in."""
+        self._memory.check()
+        return ByteShare(self._budget, self._memory)
+
+    async def read(
+        self, stream: AsyncIterable[bytes], content_length: str | None, limit: int, share: ByteShare
+    ) -> bytes:
+        """The body as sent; stops at the first byte over the limit. Raises RefusedError (408, 413, 503)."""
+        if content_length is not None and content_length.isdecimal() and int(content_length) > limit:
+            raise _too_large(limit)
+        pieces: list[bytes] = []
+        size = 0
+        timeout = asyncio.timeout(BODY_SECONDS)
+        try:
+            async with timeout:
+                self._reading.add(timeout)
+                async for piece in stream:
+                    size += len(piece)
+                    if size > limit:
+                        raise _too_large(limit)
+                    share.take(len(piece))
+                    pieces.append(piece)
+        except TimeoutError as error:
+            if self._stops:
+                raise RefusedError("draining", "this process is stopping; send again") from error
+            raise RefusedError("body_timeout", f"the body did not arrive within {BODY_SECONDS:.0f} s") from error
+        finally:
+            self._reading.discard(timeout)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def stop_within(self, seconds: float) -> None:
+        """The process stops: what has not arrived by then is refused, as long as its sender can still be answered."""
+        self._stops = True
+        at = asyncio.get_running_loop().time() + seconds
+        for timeout in self._reading:
+            timeout.reschedule(min(timeout.when() or at, at))
 
 
 def _too_large(limit: int) -> RefusedError:

@@ -17,13 +17,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mockupaws.ingest_gateway.accepted_requests import AcceptedRequests
-from mockupaws.ingest_gateway.admit import ByteBudget
+from mockupaws.ingest_gateway.admit import BodyIntake
 from mockupaws.ingest_gateway.authenticate import Authenticator
 from mockupaws.ingest_gateway.errors import ERRORS
 from mockupaws.ingest_gateway.handlers import Gateway, ingest, refuse
 from mockupaws.ingest_gateway.openapi import openapi_document
 from mockupaws.ingest_gateway.publish import Publisher
 from mockupaws.ingest_gateway.refresh_directory import RefreshedDirectory
+from mockupaws.ingest_gateway.shed_load import MemoryGuard, memory_limit
 from mockupaws.ingest_gateway.spool import Spool
 from mockupaws.runtime.clock import Clock, SystemClock
 from mockupaws.runtime.key_uses import KeyUses
@@ -36,14 +37,18 @@ DRAIN_SECONDS = 5.0
 """How long a stopping process waits for acks."""
 
 
-def create_app(settings: Settings, clock: Clock | None = None) -> Starlette:
-    """The application; everything it uses starts and stops with its lifespan."""
+def create_app(
+    settings: Settings, clock: Clock | None = None, on_start: Callable[[Gateway], None] | None = None
+) -> Starlette:
+    """The application; everything it uses starts and stops with its lifespan. `on_start` is called within the loop."""
     clock = clock or SystemClock()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with _running(settings, clock) as gateway:
             app.state.gateway = gateway
+            if on_start is not None:
+                on_start(gateway)
             yield
 
     return Starlette(
@@ -73,6 +78,7 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
         )
         directory.load_snapshot()
         key_uses = KeyUses(pool, settings.postgres_timeout_seconds)
+        memory = MemoryGuard(memory_limit(settings.gateway_max_memory_bytes, settings.gateway_workers))
         publisher = Publisher(settings)
         spool = Spool(settings.home, settings.spool_max_bytes, clock, publisher)
         stack.push_async_callback(spool.close)
@@ -86,16 +92,16 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
             publisher,
             spool,
             accepted_requests,
-            ByteBudget(settings.publish_max_pending_bytes),
+            BodyIntake(settings.publish_max_pending_bytes, memory),
         )
-        works = (directory.run(), publisher.run(), spool.run(), key_uses.run())
+        works = (directory.run(), publisher.run(), spool.run(), memory.run(), key_uses.run())
         tasks = [asyncio.create_task(work) for work in works]
         for task in tasks:
             task.add_done_callback(_exit_on_failure)
         try:
             yield gateway
         finally:
-            gateway.draining = True
+            gateway.drain()
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)

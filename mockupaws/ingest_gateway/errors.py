@@ -25,7 +25,7 @@ ERRORS: dict[str, ErrorKind] = {
         ErrorKind("unsupported_media_type", 415, False, "Content-Type or Content-Encoding is none we read"),
         ErrorKind("idempotency_key_reused", 422, False, "another body was accepted under this Idempotency-Key"),
         ErrorKind("internal", 500, False, "a defect of ours; the request id finds it in the log"),
-        ErrorKind("overloaded", 503, True, "too many bytes wait for the brokers"),
+        ErrorKind("overloaded", 503, True, "too many bytes are held in memory, or wait for the brokers"),
         ErrorKind(
             "not_durable",
             503,

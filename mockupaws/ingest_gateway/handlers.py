@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from mockupaws.ingest_gateway.accepted_requests import AcceptedRequests
-from mockupaws.ingest_gateway.admit import ByteBudget, read_body
+from mockupaws.ingest_gateway.admit import BodyIntake, ByteShare
 from mockupaws.ingest_gateway.authenticate import Authenticator, Principal
 from mockupaws.ingest_gateway.directory import ScenarioRecord
 from mockupaws.ingest_gateway.errors import ERRORS, RETRY_AFTER_SECONDS, RefusedError, Rejection
@@ -41,6 +41,7 @@ from mockupaws.runtime.telemetry import (
     INGEST_ACK_SECONDS,
     INGEST_BODY_BYTES,
     INGEST_ENTRIES,
+    INGEST_IN_FLIGHT,
     INGEST_REQUESTS,
     get_logger,
 )
@@ -49,6 +50,8 @@ from mockupaws.schemas.identifiers import body_hash, new_request_id, request_id_
 from mockupaws.schemas.requests import IngestRequest, encode_request
 
 MAX_IDEMPOTENCY_KEY = 255
+BODY_SECONDS_WHILE_DRAINING = 3.0
+"""How long a stopping process waits for the rest of a body."""
 DRY_RUN_MAX_ENTRIES = 1000
 """A dry run is for looking; more entries than these are for `mockupaws analyse`."""
 JSON_TYPES = ("application/json", "text/json")
@@ -82,8 +85,15 @@ class Gateway:
     publisher: Publisher
     spool: Spool
     accepted_requests: AcceptedRequests
-    bodies: ByteBudget
+    bodies: BodyIntake
+    storing: dict[bytes, asyncio.Future[None]] = field(default_factory=dict)
+    """Keyed requests on their way to disk, by request id."""
     draining: bool = False
+
+    def drain(self) -> None:
+        """The process is told to stop: nothing new is taken, and bodies that still arrive get little time."""
+        self.draining = True
+        self.bodies.stop_within(BODY_SECONDS_WHILE_DRAINING)
 
 
 async def ingest(request: Request) -> Response:
@@ -92,6 +102,7 @@ async def ingest(request: Request) -> Response:
     began = asyncio.get_running_loop().time()
     now_us = gateway.clock.now_us()
     request_id = new_request_id(now_us, os.urandom(10))
+    INGEST_IN_FLIGHT.inc()
     try:
         response = await _ingest(gateway, request, request_id, now_us)
         if response.status_code == 202:
@@ -104,6 +115,8 @@ async def ingest(request: Request) -> Response:
         # The class alone: a message or traceback may quote the payload.
         _log.error("ingest_failed", error=type(error).__name__, where=place_of(error), request_id=str(request_id))
         response = refuse(ERRORS["internal"], "an error of ours; send again, or report the request id", str(request_id))
+    finally:
+        INGEST_IN_FLIGHT.dec()
     INGEST_REQUESTS.labels(str(response.status_code)).inc()
     return response
 
@@ -129,45 +142,86 @@ async def _ingest(gateway: Gateway, request: Request, request_id: UUID, now_us: 
         if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY:
             raise RefusedError("invalid_request", f"Idempotency-Key: 1 to {MAX_IDEMPOTENCY_KEY} characters")
         request_id = request_id_of_key(principal.tenant_id, key)
-    settings = gateway.settings
     with gateway.bodies.share() as share:
-        sent = await read_body(request.stream(), request.headers.get("content-length"), settings.max_body_bytes, share)
-        encodings = content_encodings(request.headers.get("content-encoding", ""))
-        body = inflate_body(sent, encodings, settings.max_body_bytes) if encodings else sent
-        if encodings:
-            share.take(len(body))
-        INGEST_BODY_BYTES.inc(len(body))
-        decoded = decode(body, entry_limits(settings, now_us))
-        scenario = await _check_scenario(gateway, principal, decoded.scenario_id)
-        if not decoded.entries:
-            INGEST_ENTRIES.labels("rejected").inc(len(decoded.rejected))
-            raise RefusedError("all_entries_rejected", "no entry could be accepted", decoded.rejected)
-        ingest_request = IngestRequest(
-            request_id.bytes,
-            principal.tenant_id.bytes,
-            decoded.scenario_id.bytes,
-            now_us,
-            body_hash(decoded.scenario_id.bytes, body),
-            decoded.entries,
-            token_encoding=scenario.token_encoding,
-        )
+        ingest_request, rejected = await _receive(gateway, request, principal, request_id, now_us, decode, share)
         if request.query_params.get("dry_run", "0") not in ("0", "false", ""):
-            return await _dry_run(ingest_request, decoded)
-        duplicate = key is not None and await _accepted_before(gateway, principal, request_id, ingest_request)
-        if not duplicate:
-            encoded = NewRequest(request_id.bytes, encode_request(ingest_request), len(decoded.entries))
-            deadline = asyncio.get_running_loop().time() + settings.publish_deadline_seconds
-            await make_durable(gateway.publisher, gateway.spool, encoded, deadline)
-            gateway.accepted_requests.remember(
-                principal.tenant_id,
-                request_id,
-                len(decoded.entries),
-                None if key is None else ingest_request.body_hash,
-            )
-            INGEST_ENTRIES.labels("accepted").inc(len(decoded.entries))
-    if decoded.rejected:
+            return await _dry_run(ingest_request, rejected)
+        accepted, body_hash_ = len(ingest_request.entries), ingest_request.body_hash
+        encoded = NewRequest(request_id.bytes, encode_request(ingest_request), accepted)
+        del ingest_request  # while it waits for its ack, a request takes no more memory than its record
+        share.shrink_to(len(encoded.encoded))
+        if key is None:
+            duplicate = False
+            await _make_durable(gateway, principal, request_id, encoded, None)
+        else:
+            duplicate = await _make_durable_once(gateway, principal, request_id, encoded, body_hash_)
+    if not duplicate:
+        INGEST_ENTRIES.labels("accepted").inc(accepted)
+    if rejected:
+        INGEST_ENTRIES.labels("rejected").inc(len(rejected))
+    return _accept(request_id, accepted, rejected, duplicate)
+
+
+async def _receive(
+    gateway: Gateway,
+    request: Request,
+    principal: Principal,
+    request_id: UUID,
+    now_us: int,
+    decode: Callable[[bytes, EntryLimits], Decoded],
+    share: ByteShare,
+) -> tuple[IngestRequest, list[Rejection]]:
+    limit = gateway.settings.max_body_bytes
+    sent = await gateway.bodies.read(request.stream(), request.headers.get("content-length"), limit, share)
+    encodings = content_encodings(request.headers.get("content-encoding", ""))
+    body = inflate_body(sent, encodings, limit) if encodings else sent
+    if encodings:
+        share.take(len(body))
+    INGEST_BODY_BYTES.inc(len(body))
+    decoded = decode(body, entry_limits(gateway.settings, now_us))
+    scenario = await _check_scenario(gateway, principal, decoded.scenario_id)
+    if not decoded.entries:
         INGEST_ENTRIES.labels("rejected").inc(len(decoded.rejected))
-    return _accept(request_id, decoded, duplicate)
+        raise RefusedError("all_entries_rejected", "no entry could be accepted", decoded.rejected)
+    ingest_request = IngestRequest(
+        request_id.bytes,
+        principal.tenant_id.bytes,
+        decoded.scenario_id.bytes,
+        now_us,
+        body_hash(decoded.scenario_id.bytes, body),
+        decoded.entries,
+        token_encoding=scenario.token_encoding,
+    )
+    return ingest_request, decoded.rejected
+
+
+async def _make_durable(
+    gateway: Gateway, principal: Principal, request_id: UUID, encoded: NewRequest, keyed_body_hash: bytes | None
+) -> None:
+    deadline = asyncio.get_running_loop().time() + gateway.settings.publish_deadline_seconds
+    await make_durable(gateway.publisher, gateway.spool, encoded, deadline)
+    # Only now: what is remembered earlier would be answered `duplicate` after a kill, and be nowhere.
+    gateway.accepted_requests.remember(principal.tenant_id, request_id, encoded.lines, keyed_body_hash)
+
+
+async def _make_durable_once(
+    gateway: Gateway, principal: Principal, request_id: UUID, encoded: NewRequest, hash_: bytes
+) -> bool:
+    """Whether it was accepted before; of the same request many times at once, one is stored and all get its answer."""
+    if await _accepted_before(gateway, principal, request_id, hash_):
+        return True
+    first = gateway.storing.get(request_id.bytes)
+    if first is not None:
+        await asyncio.shield(first)
+        return await _accepted_before(gateway, principal, request_id, hash_)
+    first = gateway.storing[request_id.bytes] = asyncio.ensure_future(
+        _make_durable(gateway, principal, request_id, encoded, hash_)
+    )
+    try:
+        await asyncio.shield(first)
+    finally:
+        del gateway.storing[request_id.bytes]
+    return False
 
 
 def entry_limits(settings: Settings, now_us: int) -> EntryLimits:
@@ -193,24 +247,22 @@ async def _check_scenario(gateway: Gateway, principal: Principal, scenario_id: U
     return scenario
 
 
-async def _accepted_before(
-    gateway: Gateway, principal: Principal, request_id: UUID, ingest_request: IngestRequest
-) -> bool:
+async def _accepted_before(gateway: Gateway, principal: Principal, request_id: UUID, hash_: bytes) -> bool:
     known = await gateway.accepted_requests.find_body_hash(principal.tenant_id, request_id)
-    if known is not None and known != ingest_request.body_hash:
+    if known is not None and known != hash_:
         raise RefusedError(
             "idempotency_key_reused", "another body was accepted under this Idempotency-Key; use a new one"
         )
     return known is not None
 
 
-def _accept(request_id: UUID, decoded: Decoded, duplicate: bool) -> Response:
+def _accept(request_id: UUID, accepted: int, rejected: list[Rejection], duplicate: bool) -> Response:
     text = str(request_id)
-    body = _Accepted(text, len(decoded.entries), decoded.rejected, duplicate, f"/api/v1/ingest/receipts/{text}")
+    body = _Accepted(text, accepted, rejected, duplicate, f"/api/v1/ingest/receipts/{text}")
     return Response(_encode_json(body), 202, {"X-Request-Id": text}, "application/json")
 
 
-async def _dry_run(ingest_request: IngestRequest, decoded: Decoded) -> Response:
+async def _dry_run(ingest_request: IngestRequest, rejected: list[Rejection]) -> Response:
     from mockupaws.ingest_gateway.dry_run import dry_run  # loads the detectors: only where one is asked for
 
     if len(ingest_request.entries) > DRY_RUN_MAX_ENTRIES:
@@ -219,7 +271,7 @@ async def _dry_run(ingest_request: IngestRequest, decoded: Decoded) -> Response:
         _dry_run_thread(), dry_run, ingest_request
     )
     text = str(UUID(bytes=ingest_request.request_id))
-    body = {"request_id": text, "dry_run": True, **document, "rejected": decoded.rejected}
+    body = {"request_id": text, "dry_run": True, **document, "rejected": rejected}
     return Response(_encode_json(body), 200, {"X-Request-Id": text}, "application/json")
 
 

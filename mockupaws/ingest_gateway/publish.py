@@ -85,6 +85,7 @@ class Publisher:
         self._open: dict[int, _OpenBundle] = {}
         self._sent: deque[_OpenBundle] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._abandoned: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -140,8 +141,10 @@ class Publisher:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=within_seconds)
         if self._producer is not None:
-            await abandon_producer(self._producer)
+            self._abandon(self._producer)
             self._producer = None
+        if self._abandoned:
+            await asyncio.wait(self._abandoned)
 
     def _gather(self, partition: int, encoded: bytes, lines: int) -> _OpenBundle:
         gathered = self._open.get(partition)
@@ -216,9 +219,16 @@ class Publisher:
         """A new producer is there before the old one goes: while no broker answers, the old one keeps trying."""
         try:
             fresh = await start_producer(self._settings, "mockupaws-gateway")
+        except KafkaUnreachableError as error:
+            _log.warning("kafka_unreachable", error=type(error).__name__)
+            return
+        try:
             async with asyncio.timeout(self._deadline * STUCK_DEADLINES):
                 await fresh.partitions_for(self._topic)
-        except (KafkaUnreachableError, KafkaError, TimeoutError) as error:
+        except BaseException as error:
+            self._abandon(fresh)
+            if not isinstance(error, KafkaError | TimeoutError):
+                raise
             _log.warning("kafka_unreachable", error=type(error).__name__)
             return
         old, self._producer = self._producer, fresh
@@ -228,4 +238,10 @@ class Publisher:
             for gathered in self._sent:
                 if gathered.producer is old:
                     gathered.settle(NotAcknowledgedError("the producer was given up"))
-            await abandon_producer(old)
+            self._abandon(old)
+
+    def _abandon(self, producer: AIOKafkaProducer) -> None:
+        # Not awaited: it may take seconds, and the next look at the new producer must not wait for them.
+        task = self._loop.create_task(abandon_producer(producer))
+        self._abandoned.add(task)
+        task.add_done_callback(self._abandoned.discard)

@@ -98,6 +98,10 @@ async def abandon_producer(producer: AIOKafkaProducer, within_seconds: float = 2
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(within_seconds):
                 await producer._sender.close()  # noqa: SLF001
+        # Closing waits until a connection has sent what it holds, which one that nobody reads from never has.
+        for connection in producer.client._conns.values():  # noqa: SLF001
+            if connection.connected():
+                connection._writer.transport.abort()  # noqa: SLF001
         await producer.client.close()
 
 

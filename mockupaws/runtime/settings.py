@@ -75,6 +75,11 @@ class Settings:
     """Port the gateway listens on."""
     gateway_workers: int = 1
     """Gateway processes sharing the port."""
+    gateway_max_connections: int = 8192
+    """Connections of one gateway process; more wait to be accepted. At most what its file descriptors allow."""
+    gateway_max_memory_bytes: int = 0
+    """Resident memory of one gateway process, near which new requests get 503; 0: three quarters of the container's
+    limit, or a quarter of the machine where there is none, divided among the gateway processes."""
     api_host: str = "127.0.0.1"
     """Address the API listens on."""
     api_port: int = 8001

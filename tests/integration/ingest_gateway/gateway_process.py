@@ -69,6 +69,11 @@ class GatewayProcess:
     def until_ended(self) -> None:
         self._process.wait(STOP_SECONDS)
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.returncode
+
     def kill(self) -> None:
         """kill -9, the worker first: its parent would end it gently."""
         with contextlib.suppress(psutil.NoSuchProcess, ValueError):

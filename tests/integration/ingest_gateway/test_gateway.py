@@ -18,6 +18,7 @@ import jwt
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from starlette.applications import Starlette
 
 from mockupaws.ingest_gateway.app import create_app
 from mockupaws.runtime.access_tokens import SigningSecrets, issue_token
@@ -34,10 +35,13 @@ INGEST = "/api/v1/ingest"
 @contextlib.asynccontextmanager
 async def gateway(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            yield client
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        yield client
+
+
+def client_of(app: Starlette) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://gateway")
 
 
 async def until_ready(client: httpx.AsyncClient) -> None:
