@@ -63,7 +63,10 @@ class BucketStore:
     def put(self, key: str, content: bytes) -> None:
         path = f"{self._prefix}/{key}"
         self._filesystem.pipe_file(path, content, chunksize=_SINGLE_PUT_BYTES)
-        size = self._filesystem.info(path, refresh=True)["size"]
+        try:
+            size = self._filesystem.info(path, refresh=True)["size"]
+        except FileNotFoundError as error:  # answered with 200 and an error as its body; the bucket itself is there
+            raise OSError(f"S3 acknowledged {key} and doesn't hold it") from error
         if size != len(content):
             raise OSError(f"S3 holds {size} bytes of {key} after a put of {len(content)}")
 

@@ -28,9 +28,9 @@ else:  # asyncpg's classes are generic for type checkers only
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
 
-_RETRIABLE_CLASSES = ("08", "53", "55", "57P", "58", "40", "25006", "57014")
+_RETRIABLE_CLASSES = ("08", "53", "55", "57P", "58", "40", "25006", "25P03", "57014")
 """Connection, resources, lock not available, operator intervention, system error, serialization or deadlock,
-a server that became read-only (failover), statement timeout."""
+a server that became read-only (failover), a transaction that stood idle for too long, statement timeout."""
 
 _RETRIABLE_ERRORS = (
     TimeoutError,

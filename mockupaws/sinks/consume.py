@@ -163,6 +163,9 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
         generation = self._generation
         async with asyncio.timeout(SETTLE_SECONDS):
             self._topic_ids = await topic_ids(self._settings)
+            gone = {tp.topic for tp in missing} - self._topic_ids.keys()
+            if gone:
+                raise RetriableError(f"{', '.join(sorted(gone))}: deleted; waiting until it is made again")
             starts = await self._consumer.beginning_offsets(missing)
             ends = await self._consumer.end_offsets(missing)
             keys = {(self._topic_ids[tp.topic], tp.partition): (tp.topic, starts[tp]) for tp in missing}

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 TopicKey = tuple[UUID, int]
 """Topic id and partition: a topic that was deleted and made again has other keys."""
 
+LOCK_SECONDS = 5
+"""How long a sink's transaction waits for a lock (a migration's, say) before it is rolled back and tried again."""
+IDLE_SECONDS = 20
+"""How long the server lets it stand between two statements: longer than dead letters take to be published (10 s)."""
+STATEMENT_SECONDS = 60
 _QUERIES = load_queries("mockupaws.sinks", "offsets.sql")
 
 
@@ -50,8 +55,12 @@ async def read_offsets(pool: Pool, sink: str, ranges: Sequence[OffsetRange]) -> 
 async def move_offsets(connection: Connection, sink: str, ranges: Sequence[OffsetRange]) -> None:
     """Moves each range's partition from start to end, inside the caller's transaction. Raises OffsetConflictError.
 
-    Call it first: the row lock makes a second sink of the same partition wait, and then find its offset gone.
+    Call it first: the row lock makes a second sink of the same partition wait, and then find its offset gone. The
+    server itself bounds the transaction from here on: a sink that is frozen with its locks held must not hold up
+    the next one.
     """
+    limits = (f"{seconds}s" for seconds in (LOCK_SECONDS, IDLE_SECONDS, STATEMENT_SECONDS))
+    await connection.execute(_QUERIES["limit_transaction"], *limits)
     moved = await connection.fetch(
         _QUERIES["move_offsets"],
         sink,

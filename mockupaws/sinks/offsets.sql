@@ -17,3 +17,8 @@ UPDATE consumer_offsets AS o SET next_offset = moved.next_offset, updated_at = n
 FROM unnest($2::uuid[], $3::integer[], $4::bigint[], $5::bigint[]) AS moved (topic_id, partition, expected, next_offset)
 WHERE o.sink = $1 AND o.topic_id = moved.topic_id AND o.partition = moved.partition AND o.next_offset = moved.expected
 RETURNING o.topic_id;
+
+-- name: limit_transaction
+-- For the rest of the transaction: how long it may wait for a lock, stand idle, and take for a statement.
+SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true),
+       set_config('statement_timeout', $3, true);

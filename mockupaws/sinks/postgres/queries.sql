@@ -14,6 +14,10 @@ RETURNING request_id;
 -- The body hashes under which sink $1 applied the requests $2.
 SELECT request_id, body_hash FROM applied_requests WHERE sink = $1 AND request_id = ANY ($2::uuid[]);
 
+-- name: count_rows
+-- How many of the rows $3 of scenario $1, received at $2, are stored.
+SELECT count(*) FROM scenario_logs WHERE scenario_id = $1 AND received_at = $2 AND id = ANY ($3::uuid[]);
+
 -- name: add_rollups
 -- Adds to the rollups, one list a column; a key stands once in the lists, sorted, so that sinks lock in one order.
 INSERT INTO scenario_metrics AS m (tenant_id, scenario_id, "timestamp", metric_type, metric_name, value, unit, extra_data)

@@ -9,6 +9,10 @@ from mockupaws.runtime import postgres
 _REFUSED_CLASSES = ("22", "23", "54")
 """Data exceptions, constraint violations, limits (a value too large): the row's fault, not the server's."""
 
+UNIQUE_VIOLATION = "23505"
+"""A row's id is that of its request and its place in it, so a request whose rows all stand was stored before. It comes
+to this when it was forgotten in `applied_requests`."""
+
 
 def is_retriable(error: BaseException) -> bool:
     """The same transaction may succeed later."""

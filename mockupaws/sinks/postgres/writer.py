@@ -30,9 +30,17 @@ from mockupaws.runtime.telemetry import (
 )
 from mockupaws.schemas.analysed import Source
 from mockupaws.schemas.dead_letters import DeadLetter
+from mockupaws.schemas.identifiers import EntryIds
 from mockupaws.sinks.batch import OffsetRange, SourceRecord
 from mockupaws.sinks.dead_letters.publish import DeadLetterPublisher
-from mockupaws.sinks.dead_letters.rows import ReceiptCounts, columns_of, receipts_of, row_of, superseded_letters
+from mockupaws.sinks.dead_letters.rows import (
+    ReceiptCounts,
+    columns_of,
+    receipts_of,
+    row_of,
+    superseded_letters,
+    time_of,
+)
 from mockupaws.sinks.offsets import move_offsets
 from mockupaws.sinks.postgres.arrivals import Arrivals, add_arrivals
 from mockupaws.sinks.postgres.bounds import Bounds
@@ -43,7 +51,7 @@ from mockupaws.sinks.postgres.decode import (
     decode_dead_letter_record,
     letter_about_request,
 )
-from mockupaws.sinks.postgres.retriable import is_refused_row, is_retriable
+from mockupaws.sinks.postgres.retriable import UNIQUE_VIOLATION, is_refused_row, is_retriable
 from mockupaws.sinks.postgres.rows import COLUMNS, HEADER, TRAILER
 from mockupaws.sinks.postgres.sum_deltas import RollupRow, receipts_of_stored, sum_deltas, sum_receipts
 
@@ -54,6 +62,7 @@ COPY_SECONDS = 45.0
 _QUERIES = load_queries("mockupaws.sinks.postgres", "queries.sql")
 _CHUNK_REQUESTS = 256
 """Requests joined into one CopyData message: large enough to be cheap, small enough to wait for a full socket."""
+STORED_BEFORE = "stored before"
 
 log = get_logger(__name__)
 
@@ -90,23 +99,19 @@ class PostgresSink:
         requests = await self._take_storable(requests, letters)
         await self._arrivals.open(sources)
         hit("postgres_sink.before_transaction")
+        repeats: list[PackedRequest] = []
         try:
-            stored = await self._write_transaction(requests, stored_letters, letters, sources, ranges)
+            stored = await self._write_transaction(requests, repeats, stored_letters, letters, sources, ranges)
         except asyncpg.PostgresError as error:
             if not is_refused_row(error):
                 raise
             refused = await self._find_refused(requests)
             if not refused:
                 raise
-            log.warning("rows_refused", requests=len(refused), sqlstate=error.sqlstate)
-            letters += [
-                letter_about_request(packed, "row_refused", f"SQLSTATE {error.sqlstate}", self._clock.now_us())
-                for packed in refused
-            ]
-            gone = {id(packed) for packed in refused}
-            requests = [packed for packed in requests if id(packed) not in gone]
-            stored = await self._write_transaction(requests, stored_letters, letters, sources, ranges)
-        self._count(requests, stored, letters, time.monotonic() - started)
+            requests, repeats, new_letters = self._set_aside(requests, refused)
+            letters += new_letters
+            stored = await self._write_transaction(requests, repeats, stored_letters, letters, sources, ranges)
+        self._count(len(requests) + len(repeats), stored, letters, time.monotonic() - started)
 
     async def _take_storable(self, requests: list[PackedRequest], letters: list[DeadLetter]) -> list[PackedRequest]:
         """Those whose time has a partition; the others become letters."""
@@ -123,14 +128,17 @@ class PostgresSink:
     async def _write_transaction(
         self,
         requests: list[PackedRequest],
+        repeats: list[PackedRequest],
         stored_letters: list[DeadLetter],
         letters: list[DeadLetter],
         sources: list[Source],
         ranges: Sequence[OffsetRange],
     ) -> list[PackedRequest]:
+        """The requests it stored. `repeats` are remembered as applied, for their rows stand there already."""
         async with self._pool.acquire() as connection, connection.transaction():
             await move_offsets(connection, self.name, ranges)
             hit("postgres_sink.after_offsets")
+            await self._apply_requests(connection, repeats)
             new, reused = await self._apply_requests(connection, requests)
             await self._letters.publish(
                 letters
@@ -175,22 +183,51 @@ class PostgresSink:
         reused = [packed for packed in requests if packed.request.body_hash != hashes[packed.applied_key]]
         return new, reused
 
-    async def _find_refused(self, requests: list[PackedRequest]) -> list[PackedRequest]:
-        """The requests Postgres refuses, found by halving. Writes nothing: the transaction is rolled back."""
+    async def _find_refused(self, requests: list[PackedRequest]) -> dict[UUID, str]:
+        """The keys of requests Postgres refuses, and the SQLSTATE of each; STORED_BEFORE where all its rows stand.
+
+        Found by halving. Writes nothing: the transaction is rolled back.
+        """
+        first: dict[UUID, PackedRequest] = {}
+        for packed in requests:
+            first.setdefault(packed.applied_key, packed)
         async with self._pool.acquire() as connection:
             transaction = connection.transaction()
             await transaction.start()
             try:
-                return await _bisect(connection, requests)
+                found = await _bisect(connection, list(first.values()))
             finally:
                 await transaction.rollback()
+            refused = {}
+            for packed, sqlstate in found:
+                stands = sqlstate == UNIQUE_VIOLATION and await _stands(connection, packed)
+                refused[packed.applied_key] = STORED_BEFORE if stands else sqlstate
+        return refused
 
-    def _count(
-        self, requests: list[PackedRequest], stored: list[PackedRequest], letters: list[DeadLetter], seconds: float
-    ) -> None:
+    def _set_aside(
+        self, requests: list[PackedRequest], refused: dict[UUID, str]
+    ) -> tuple[list[PackedRequest], list[PackedRequest], list[DeadLetter]]:
+        """What is left to store, what repeats stored rows, and letters about what Postgres refuses."""
+        left: list[PackedRequest] = []
+        repeats: list[PackedRequest] = []
+        letters: dict[tuple[UUID, bytes], DeadLetter] = {}
+        for packed in requests:
+            sqlstate = refused.get(packed.applied_key)
+            if sqlstate is None:
+                left.append(packed)
+            elif sqlstate == STORED_BEFORE:
+                repeats.append(packed)
+            else:
+                log.warning("request_refused", sqlstate=sqlstate, partition=packed.partition, offset=packed.offset)
+                letters[packed.applied_key, packed.request.body_hash] = letter_about_request(
+                    packed, "row_refused", f"SQLSTATE {sqlstate}", self._clock.now_us()
+                )
+        return left, repeats, list(letters.values())
+
+    def _count(self, requests: int, stored: list[PackedRequest], letters: list[DeadLetter], seconds: float) -> None:
         SINK_TRANSACTION_SECONDS.labels(self.name).observe(seconds)
         SINK_ENTRIES.labels(self.name).inc(sum(packed.line_count for packed in stored))
-        SINK_REPEATS.labels(self.name).inc(len(requests) - len(stored))
+        SINK_REPEATS.labels(self.name).inc(requests - len(stored))
         for letter in letters:
             DEAD_LETTERS.labels(letter.reason).inc()
         if stored:
@@ -235,7 +272,20 @@ async def _reconcile(connection: Connection, request_id: UUID, excess: int, new:
     await connection.execute(_QUERIES["supersede_dead_letters"], request_id, list(gone), lines)
 
 
-async def _bisect(connection: Connection, requests: list[PackedRequest]) -> list[PackedRequest]:
+async def _stands(connection: Connection, packed: PackedRequest) -> bool:
+    """Whether each row of the request is stored."""
+    request = packed.request
+    ids = EntryIds(request.request_id, request.received_at_us)
+    count: int = await connection.fetchval(
+        _QUERIES["count_rows"],
+        UUID(bytes=request.scenario_id),
+        time_of(request.received_at_us),
+        [UUID(bytes=ids[index]) for index in request.lines.index],
+    )
+    return count == packed.line_count
+
+
+async def _bisect(connection: Connection, requests: list[PackedRequest]) -> list[tuple[PackedRequest, str]]:
     if not requests:
         return []
     try:
@@ -247,7 +297,7 @@ async def _bisect(connection: Connection, requests: list[PackedRequest]) -> list
         if not is_refused_row(error):
             raise
         if len(requests) == 1:
-            return requests
+            return [(requests[0], error.sqlstate or "")]
         middle = len(requests) // 2
         return await _bisect(connection, requests[:middle]) + await _bisect(connection, requests[middle:])
     return []

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import signal
-from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from mockupaws.runtime.kafka import start_producer, topic_name
@@ -22,11 +19,7 @@ from tests.integration.sinks.sink_process import (
     running_sink,
     until_equal,
 )
-
-STORED = {
-    "postgres": "SELECT coalesce(sum(stored), 0) FROM ingest_receipts",
-    "parquet": "SELECT coalesce(sum(row_count), 0) FROM archive_objects",
-}
+from tests.integration.sinks.stored import STORED, archived_ids, assert_exact, counts
 
 
 @pytest.fixture
@@ -35,29 +28,6 @@ def quick(settings: Settings) -> Settings:
     return dataclasses.replace(
         settings, sink_transaction_max_lines=1_000, parquet_flush_seconds=0.1, parquet_flush_lines=1_000
     )
-
-
-async def counts(settings: Settings) -> dict[str, Any]:
-    async with owner_connection(settings) as connection:
-        row = await connection.fetchrow(
-            "SELECT count(*) AS rows, count(DISTINCT id) AS ids,"
-            " (SELECT coalesce(sum(value), 0) FROM scenario_metrics WHERE metric_name = 'entries') AS rollup,"
-            " (SELECT coalesce(sum(stored), 0) FROM ingest_receipts) AS receipts FROM scenario_logs"
-        )
-    assert row is not None
-    return {name: int(value) for name, value in row.items()}
-
-
-async def archived_ids(settings: Settings) -> list[Any]:
-    folder = Path(settings.archive_url.removeprefix("file://"))
-    async with owner_connection(settings) as connection:
-        rows = await connection.fetch("SELECT object_key, row_count FROM archive_objects")
-    ids: list[Any] = []
-    for row in rows:
-        table = pq.read_table(folder / row["object_key"], partitioning=None)
-        assert table.num_rows == row["row_count"]
-        ids += table["id"].to_pylist()
-    return ids
 
 
 @pytest.mark.parametrize("name", ["postgres", "parquet"])
@@ -145,16 +115,33 @@ async def test_a_database_that_went_back_in_time_gets_the_rest_again_from_kafka(
     assert await counts(quick) == dict.fromkeys(("rows", "ids", "rollup", "receipts"), 21)
 
 
-async def test_offsets_alone_taken_back_bring_only_repeats(quick: Settings) -> None:
-    with running_sink(quick, "postgres"):
-        await publish_requests(quick, *[analysed_request([f"line {n}"]) for n in range(10)])
-        await until_equal(quick, STORED["postgres"], 10)
+@pytest.mark.parametrize("name", ["postgres", "parquet"])
+async def test_offsets_alone_taken_back_bring_only_repeats(quick: Settings, name: str) -> None:
+    """One request has no line, so that nothing but `applied_requests` keeps it from being counted again."""
+    requests = [*[analysed_request([f"line {n}"]) for n in range(10)], analysed_request([])]
+    with running_sink(quick, name):
+        await publish_requests(quick, *requests)
+        await until_equal(quick, "SELECT max(next_offset) FROM consumer_offsets", 11)
     async with owner_connection(quick) as connection:
         await connection.execute("UPDATE consumer_offsets SET next_offset = 0")
+    with running_sink(quick, name):
+        await until_equal(quick, "SELECT max(next_offset) FROM consumer_offsets", 11)
+    await assert_exact(quick, name, 10, requests=11)
+
+
+async def test_repeats_of_forgotten_requests_are_recognised_by_their_rows(quick: Settings) -> None:
+    """As after maintenance forgot them, and beside rows Postgres refuses for another reason."""
+    requests = [analysed_request([f"line {n}", "more"]) for n in range(10)]
     with running_sink(quick, "postgres"):
-        await until_equal(quick, "SELECT max(next_offset) FROM consumer_offsets", 10)
-        await until_equal(quick, "SELECT count(*) FROM dead_letters", 0)
-    assert await counts(quick) == dict.fromkeys(("rows", "ids", "rollup", "receipts"), 10)
+        await publish_requests(quick, *requests)
+        await until_equal(quick, STORED["postgres"], 20)
+        async with owner_connection(quick) as connection:
+            await connection.execute("DELETE FROM applied_requests")
+        await publish_requests(quick, *requests, *requests, analysed_request(["new"]), analysed_request(["NUL \x00"]))
+        await until_equal(quick, STORED["postgres"], 21)
+        await until_equal(quick, "SELECT count(*) FROM dead_letters", 1)
+        await until_equal(quick, "SELECT count(*) FROM applied_requests", 11)
+    assert await counts(quick) == dict.fromkeys(("rows", "ids", "rollup", "receipts"), 21)
 
 
 async def test_an_offset_outside_the_log_stops_the_sink_and_changes_nothing(quick: Settings) -> None:
