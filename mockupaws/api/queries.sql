@@ -110,6 +110,29 @@ WHERE scenario_id = $1 AND ($2::timestamptz IS NULL OR "timestamp" >= $2) AND ($
   AND metric_type = 'ingest' AND metric_name = 'entries'
 GROUP BY 1;
 
+-- name: patterns
+-- The templates of the hours from $2 to before $3, each hour's sample weighted to the entries it was taken from; most first.
+WITH sampled AS (
+    SELECT hour, sum(entries) AS entries FROM scenario_patterns
+    WHERE scenario_id = $1 AND hour >= $2 AND hour < $3 GROUP BY hour
+), stored AS (
+    SELECT date_trunc('hour', "timestamp", 'UTC') AS hour, sum(value) AS entries FROM scenario_metrics
+    WHERE scenario_id = $1 AND "timestamp" >= $2 AND "timestamp" < $3
+      AND metric_type = 'ingest' AND metric_name = 'entries'
+    GROUP BY 1
+), weights AS (
+    SELECT hour, greatest(coalesce(stored.entries, 0) / nullif(sampled.entries, 0), 1) AS weight
+    FROM sampled LEFT JOIN stored USING (hour)
+)
+SELECT min(template) AS template, sum(entries)::bigint AS sampled_entries, round(sum(entries * weight))::bigint AS entries,
+       round(sum(bytes * weight))::bigint AS bytes, round(sum(tokens * weight))::bigint AS tokens,
+       round(sum(sqs_blocks * weight))::bigint AS sqs_blocks
+FROM scenario_patterns JOIN weights USING (hour)
+WHERE scenario_id = $1 AND hour >= $2 AND hour < $3
+GROUP BY template_id
+ORDER BY entries DESC
+LIMIT $4;
+
 -- name: find_receipt
 -- What became of one request.
 SELECT request_id, scenario_id, accepted, stored, dead_lettered, received_at FROM ingest_receipts WHERE request_id = $1;

@@ -2,34 +2,33 @@
 
 Reads from nothing, writes to Postgres as the owner, and anchors of the audit log to the archive. Promises that a row
 received now, in the month before or in the months ahead finds its partition, and that a request id is remembered for
-longer than Kafka can bring it again. Run by `python -m mockupaws.archive.lifecycle` (once at start, then hourly);
-`maintain` is one run.
+longer than Kafka can bring it again. Run by the process `maintenance` once at start, then hourly; `maintain` is one
+run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
+import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
-import uvloop
 
 from mockupaws.archive.anchor_audit import anchor_chains
 from mockupaws.archive.object_store import open_store
 from mockupaws.runtime.clock import SystemClock
-from mockupaws.runtime.errors import PipelineError, SettingsError
-from mockupaws.runtime.health import HealthReport, HealthServer
+from mockupaws.runtime.health import HealthReport
 from mockupaws.runtime.postgres import is_retriable, load_queries
 from mockupaws.runtime.settings import Settings
-from mockupaws.runtime.telemetry import AUDIT_ANCHOR_FAILURES, configure_logging, get_logger
+from mockupaws.runtime.telemetry import AUDIT_ANCHOR_FAILURES, get_logger
 
 INTERVAL_SECONDS = 3600
 RETRY_SECONDS = 5
 METRIC_DAYS_BACK = 8
 """A day more than the topics' retention: the oldest request a sink may still see finds its rollup's partition."""
+PATTERN_DAYS = 90
+"""How long patterns of a scenario's lines are kept."""
 _DELETE_AT_ONCE = 10_000
 _LOCK_TIMEOUT_MS = 5_000
 _TIMEOUT_SECONDS = 60
@@ -43,6 +42,10 @@ class Done:
 
     partitions_made: int
     requests_forgotten: int
+    patterns_forgotten: int
+
+
+NOTHING_DONE = Done(0, 0, 0)
 
 
 def plan_months(today: date, ahead: int) -> list[date]:
@@ -70,8 +73,9 @@ async def maintain(settings: Settings, now: datetime) -> Done:
         made = await _make_partitions(connection, queries, settings, now.astimezone(UTC).date())
         forgotten = await _forget(connection, queries, now - timedelta(days=settings.applied_request_days))
         await connection.execute(queries["forget_sign_ins"])
+        patterns = await connection.fetchval(queries["forget_patterns"], now - timedelta(days=PATTERN_DAYS))
         await _anchor_audit(connection, settings, now)
-        return Done(made, forgotten)
+        return Done(made, forgotten, patterns)
     finally:
         await connection.close()
 
@@ -142,32 +146,7 @@ class Maintenance:
             log.warning("maintenance_failed", error=type(error).__name__)
             self._report = HealthReport(ready=False, lag_seconds=None, detail={"last_run": type(error).__name__})
             return False
-        if done.partitions_made or done.requests_forgotten:
-            log.info("maintained", partitions_made=done.partitions_made, requests_forgotten=done.requests_forgotten)
+        if done != NOTHING_DONE:
+            log.info("maintained", **dataclasses.asdict(done))
         self._report = HealthReport(ready=True, lag_seconds=None, detail={"last_run": now.isoformat()})
         return True
-
-
-async def _serve(settings: Settings) -> None:
-    if not settings.postgres_owner_url:
-        raise SettingsError("MOCKUPAWS_POSTGRES_OWNER_URL is empty: maintenance needs the owner's role")
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    maintenance = Maintenance(settings)
-    with HealthServer(settings.health_port, maintenance.report):
-        await maintenance.run(stop)
-
-
-def main() -> None:
-    settings = Settings.from_environ(os.environ)
-    configure_logging("maintenance", settings.log_level)
-    try:
-        uvloop.run(_serve(settings))
-    except PipelineError as error:
-        raise SystemExit(f"maintenance: {error}") from error
-
-
-if __name__ == "__main__":
-    main()

@@ -24,3 +24,7 @@ SELECT count(*) FROM gone;
 WITH sessions_gone AS (DELETE FROM sessions WHERE expires_at < now()),
      revocations_gone AS (DELETE FROM token_revocations WHERE expires_at < now())
 DELETE FROM sign_in_failures WHERE failed_at < now() - interval '1 day' AND locked_until < now();
+
+-- name: forget_patterns
+-- Drops the patterns of hours before $1; answers how many. A day's worth at most, where it runs hourly.
+WITH gone AS (DELETE FROM scenario_patterns WHERE hour < $1 RETURNING 1) SELECT count(*) FROM gone;

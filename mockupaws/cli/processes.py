@@ -25,7 +25,7 @@ MODULES = {
     "postgres-sink": "mockupaws.sinks.postgres",
     "parquet-sink": "mockupaws.sinks.parquet",
     "api": "mockupaws.api",
-    "maintenance": "mockupaws.archive.lifecycle",
+    "maintenance": "mockupaws.maintenance",
 }
 """Name in `status` → module that `python -m` runs."""
 

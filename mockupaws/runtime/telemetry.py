@@ -171,6 +171,13 @@ SOURCE_LOST = Gauge(
     "mockupaws_source_records_lost", "Records of ingest.requests lost for good; until an operator clears them."
 )
 
+# Patterns
+
+PATTERN_ENTRIES = Counter("mockupaws_pattern_entries_total", "Log entries looked at for patterns: a sample.")
+PATTERN_FAILURES = Counter(
+    "mockupaws_pattern_failures_total", "Times the sampling of patterns or its store failed, by error.", ["error"]
+)
+
 # API
 
 API_REQUESTS = Counter(

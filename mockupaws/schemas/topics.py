@@ -34,7 +34,7 @@ ANALYSED = Topic(
     retention_ms=7 * DAY_MS,
     max_message_bytes=32 * 1024 * 1024,
     writers=("stream_processors",),
-    readers=("sinks.postgres", "sinks.parquet"),
+    readers=("sinks.postgres", "sinks.parquet", "sinks.patterns"),
 )
 DEAD_LETTERS = Topic(
     name="ingest.dead_letters",

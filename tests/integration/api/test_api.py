@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
@@ -309,6 +310,44 @@ async def test_the_profile_is_that_of_the_minutes_asked_for(
     assert (await client.get(path, params={"from": NOW.isoformat(), "to": "2000-01-01T00:00:00Z"})).status_code == 400
 
 
+async def test_patterns_are_weighted_to_what_was_stored_and_priced(
+    client: httpx.AsyncClient, owner: asyncpg.Connection[asyncpg.Record], demo: Demo
+) -> None:
+    await store_rollups(owner, demo)  # 20 entries of the hour, of which 10 were looked at
+    hour = NOW.replace(minute=0, second=0, microsecond=0)
+    for template, entries in (("GET /health <n>", 6), ("order <*> failed", 2), ("order <n> failed", 1), ("", 1)):
+        await owner.execute(
+            "INSERT INTO scenario_patterns VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $6)",
+            demo.tenant_id,
+            demo.scenario_id,
+            hour,
+            template.encode().ljust(16)[:16],
+            template,
+            entries,
+            entries * 100,
+            entries * 25,
+        )
+    path = f"/api/v1/scenarios/{demo.scenario_id}/patterns"
+    params = {"to": (NOW + timedelta(minutes=1)).isoformat()}
+    found = (await client.get(path, params=params)).json()
+    assert (found["found"], found["entries"], found["sampled_entries"]) == (3, 20, 10)
+    assert [(p["template"], p["entries"], p["share_of_tokens"]) for p in found["patterns"]] == [
+        ("GET /health <n>", 12, "0.6"),
+        ("order <*> failed", 6, "0.3"),
+        ("", 2, "0.1"),
+    ]
+    assert sum(Decimal(p["share_of_cost"]) for p in found["patterns"]) == 1
+    month = (await client.get(f"/api/v1/scenarios/{demo.scenario_id}/costs")).json()["month"]["total"]["likely"]
+    assert abs(sum(Decimal(p["month_cost"]) for p in found["patterns"]) / Decimal(month) - 1) < Decimal("1e-20")
+    assert len((await client.get(path, params=params | {"limit": 1})).json()["patterns"]) == 1
+    for bad in (
+        {"limit": 0},
+        {"from": "2020-01-01T00:00:00Z"},
+        {"to": "2000-01-01T00:00:00Z", "from": NOW.isoformat()},
+    ):
+        assert (await client.get(path, params=bad)).status_code == 400, bad
+
+
 async def test_receipts(
     client: httpx.AsyncClient, owner: asyncpg.Connection[asyncpg.Record], demo: Demo, settings: Settings
 ) -> None:
@@ -359,6 +398,8 @@ async def test_another_tenants_things_are_as_unknown_as_none(
         ("GET", "/tail", None),
         ("GET", "/metrics", None),
         ("GET", "/summary", None),
+        ("GET", "/profile", None),
+        ("GET", "/patterns", None),
         ("GET", "/costs", None),
         ("POST", "/what-if", {"architecture": {}}),
     ]

@@ -1,0 +1,1 @@
+"""The process beside the stream: upkeep of the tables (archive.lifecycle) and patterns of lines (sinks.patterns)."""
