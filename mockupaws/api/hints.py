@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
 from uuid import UUID
 
-import redis.asyncio as redis
-from redis.exceptions import RedisError
+from redis.asyncio import Redis
 
+from mockupaws.runtime.redis_client import REDIS_UNAVAILABLE, open_redis, redis_circuit
 from mockupaws.runtime.settings import Settings
 
 
 class ReceiptHints:
     def __init__(self, settings: Settings) -> None:
-        timeout = settings.redis_timeout_seconds
-        self._redis = (
-            redis.Redis.from_url(settings.redis_url, socket_timeout=timeout, socket_connect_timeout=timeout)
-            if settings.redis_url
-            else None
-        )
+        self._redis = open_redis(settings)
+        self._timeout_seconds = settings.redis_timeout_seconds
+        self._get = redis_circuit().guard(self._get_unguarded)
 
     async def accepted(self, tenant_id: UUID, request_id: UUID) -> int | None:
         """How many entries the gateway accepted; None where it left no hint, or Redis is down."""
         if self._redis is None:
             return None
         try:
-            value = await self._redis.get(f"receipt:{tenant_id}:{request_id}")
-        except (RedisError, OSError, TimeoutError):
+            value = await self._get(self._redis, f"receipt:{tenant_id}:{request_id}")
+        except REDIS_UNAVAILABLE:
             return None
         return int(value) if value is not None and value.isdigit() else None
 
     async def close(self) -> None:
         if self._redis is not None:
             await self._redis.aclose()
+
+    async def _get_unguarded(self, redis: Redis, name: str) -> Any:
+        async with asyncio.timeout(self._timeout_seconds):
+            return await redis.get(name)

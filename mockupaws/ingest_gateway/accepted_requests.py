@@ -7,23 +7,21 @@ answered without producing it again. Where both are lost, a repeat is produced, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
+from typing import Any
 from uuid import UUID
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.asyncio.client import Pipeline
 
-from mockupaws.runtime.telemetry import get_logger
+from mockupaws.runtime.redis_client import REDIS_UNAVAILABLE, redis_circuit
 
 RECEIPT_SECONDS = 3600
 IDEMPOTENCY_SECONDS = 24 * 3600
 LOCAL_ENTRIES = 50_000
-PAUSE_SECONDS = 1.0
-"""How long Redis isn't asked after it failed: a request must not pay its timeout each time."""
 MAX_WRITES = 1000
 """Hints waiting to be written; beyond, they are dropped."""
-
-_log = get_logger(__name__)
 
 
 class AcceptedRequests:
@@ -31,29 +29,30 @@ class AcceptedRequests:
 
     def __init__(self, redis: Redis | None, timeout_seconds: float) -> None:
         self._redis = redis
+        # A request must not pay Redis' timeout each time while it is down.
+        self._circuit = redis_circuit()
+        self._get = self._circuit.guard(self._get_unguarded)
+        self._execute = self._circuit.guard(self._execute_unguarded)
         self._timeout_seconds = timeout_seconds
         self._local: OrderedDict[bytes, bytes] = OrderedDict()
-        self._down_until = 0.0
         self._writes: list[tuple[str, int | bytes, int]] = []
         self._writer: asyncio.Task[None] | None = None
 
     @property
     def degraded(self) -> bool:
         """Whether Redis is configured and doesn't answer."""
-        return self._redis is not None and not self._reachable()
+        return self._redis is not None and not self._circuit.closed
 
     async def find_body_hash(self, tenant_id: UUID, request_id: UUID) -> bytes | None:
         """Of the body accepted under this id, where that is remembered."""
         known = self._local.get(request_id.bytes)
-        if known is not None or self._redis is None or not self._reachable():
+        if known is not None or self._redis is None:
             return known
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                found = await self._redis.get(f"idempotency:{tenant_id}:{request_id}")
-                return found if isinstance(found, bytes) else None
-        except (RedisError, OSError, TimeoutError) as error:
-            self._note_failure(error)
+            found = await self._get(self._redis, f"idempotency:{tenant_id}:{request_id}")
+        except REDIS_UNAVAILABLE:
             return None
+        return found if isinstance(found, bytes) else None
 
     def remember(self, tenant_id: UUID, request_id: UUID, accepted: int, keyed_body_hash: bytes | None) -> None:
         """After the ack; never waits. `keyed_body_hash`: the body's, where the request had an Idempotency-Key."""
@@ -61,7 +60,7 @@ class AcceptedRequests:
             self._local[request_id.bytes] = keyed_body_hash
             if len(self._local) > LOCAL_ENTRIES:
                 self._local.popitem(last=False)
-        if self._redis is None or not self._reachable() or len(self._writes) >= MAX_WRITES:
+        if self._redis is None or len(self._writes) >= MAX_WRITES:
             return
         self._writes.append((f"receipt:{tenant_id}:{request_id}", accepted, RECEIPT_SECONDS))
         if keyed_body_hash is not None:
@@ -82,15 +81,13 @@ class AcceptedRequests:
             pipeline = redis.pipeline(transaction=False)
             for name, value, seconds in writes:
                 pipeline.set(name, value, ex=seconds)
-            try:
-                async with asyncio.timeout(self._timeout_seconds * 4):
-                    await pipeline.execute()
-            except (RedisError, OSError, TimeoutError) as error:
-                self._note_failure(error)
+            with contextlib.suppress(*REDIS_UNAVAILABLE):
+                await self._execute(pipeline)
 
-    def _reachable(self) -> bool:
-        return asyncio.get_running_loop().time() >= self._down_until
+    async def _get_unguarded(self, redis: Redis, name: str) -> Any:
+        async with asyncio.timeout(self._timeout_seconds):
+            return await redis.get(name)
 
-    def _note_failure(self, error: Exception) -> None:
-        self._down_until = asyncio.get_running_loop().time() + PAUSE_SECONDS
-        _log.warning("redis_unreachable", error=type(error).__name__)
+    async def _execute_unguarded(self, pipeline: Pipeline) -> None:
+        async with asyncio.timeout(self._timeout_seconds * 4):
+            await pipeline.execute()

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -29,6 +28,7 @@ from mockupaws.ingest_gateway.spool import Spool
 from mockupaws.runtime.clock import Clock, SystemClock
 from mockupaws.runtime.key_uses import KeyUses
 from mockupaws.runtime.postgres import open_pool
+from mockupaws.runtime.redis_client import open_redis
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.identifiers import new_request_id
 
@@ -82,7 +82,7 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
         publisher = Publisher(settings)
         spool = Spool(settings.home, settings.spool_max_bytes, clock, publisher)
         stack.push_async_callback(spool.close)
-        accepted_requests = AcceptedRequests(_redis(settings), settings.redis_timeout_seconds)
+        accepted_requests = AcceptedRequests(open_redis(settings), settings.redis_timeout_seconds)
         stack.push_async_callback(accepted_requests.close)
         gateway = Gateway(
             settings,
@@ -106,16 +106,6 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
                 task.cancel()
             await asyncio.wait(tasks)
             await publisher.stop(DRAIN_SECONDS)
-
-
-def _redis(settings: Settings) -> Redis | None:
-    if not settings.redis_url:
-        return None
-    return Redis.from_url(
-        settings.redis_url,
-        socket_timeout=settings.redis_timeout_seconds * 4,
-        socket_connect_timeout=settings.redis_timeout_seconds * 4,
-    )
 
 
 def _exit_on_failure(task: asyncio.Task[None]) -> None:

@@ -196,3 +196,12 @@ AUDIT_ANCHOR_FAILURES = Counter(
     "Anchorings of the audit log that failed: the archive is unreachable, or the chain was changed.",
     ["reason"],
 )
+
+# What each process calls
+
+CIRCUIT_STATE = Gauge(
+    "mockupaws_circuit_state", "Circuit breaker of a target: 0 closed, 1 half-open, 2 open.", ["target"]
+)
+CIRCUIT_REJECTIONS = Counter(
+    "mockupaws_circuit_rejections_total", "Calls that weren't made because the circuit is open.", ["target"]
+)

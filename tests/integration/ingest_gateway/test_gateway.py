@@ -10,6 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -23,11 +24,13 @@ from starlette.applications import Starlette
 from mockupaws.ingest_gateway.app import create_app
 from mockupaws.runtime.access_tokens import SigningSecrets, issue_token
 from mockupaws.runtime.clock import SystemClock
+from mockupaws.runtime.embedded.valkey_server import ValkeyServer
 from mockupaws.runtime.kafka import create_topics, topic_ids, topic_name
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.identifiers import partition_of
 from mockupaws.schemas.requests import IngestRequest, decode_bundle
 from mockupaws.schemas.topics import REQUESTS
+from tests.running_stack import free_ports
 
 INGEST = "/api/v1/ingest"
 
@@ -246,21 +249,50 @@ async def test_credentials(settings: Settings, demo: Any, client: httpx.AsyncCli
         assert (await client.post(INGEST, json=body, headers=headers)).status_code == status
 
 
-async def test_a_revoked_key_and_a_revoked_session_are_refused_within_seconds_while_redis_is_down(
-    settings: Settings, demo: Any
+@contextlib.asynccontextmanager
+async def valkey_of_its_own(folder: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """Its URL, and the process to stop."""
+    (port,) = free_ports(1)
+    server = ValkeyServer(folder / "valkey", port)
+    server.prepare()
+    plan = server.plan("valkey", folder / "valkey.log")
+    process = await asyncio.create_subprocess_exec(*plan.command, stdout=asyncio.subprocess.DEVNULL)
+    try:
+        async with asyncio.timeout(20):
+            while not await server.is_ready():
+                await asyncio.sleep(0.05)
+        yield f"redis://127.0.0.1:{port}/0", process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def test_without_valkey_requests_go_on_and_what_is_revoked_is_refused_within_seconds(
+    settings: Settings, demo: Any, tmp_path: Path
 ) -> None:
-    valkey_down = dataclasses.replace(settings, redis_url="redis://127.0.0.1:1/0")
     session_id = uuid.uuid4()
     token = issue_token(
         SigningSecrets.of(settings.jwt_secret), user_id=demo.user_id, tenant_id=demo.tenant_id, role="owner",
         scopes=["ingest"], token_id=uuid.uuid4(), session_id=session_id, now=SystemClock().now_us() // 10**6, life=900,
     )  # fmt: skip
     credentials = ({"X-API-Key": demo.api_key}, {"Authorization": f"Bearer {token}"})
-    async with gateway(valkey_down) as client:
+    body = body_of(demo, "a")
+    async with (
+        valkey_of_its_own(tmp_path) as (url, valkey),
+        gateway(dataclasses.replace(settings, redis_url=url)) as client,
+    ):
         await until_ready(client)
-        body = body_of(demo, "a")
         for headers in credentials:
             assert (await client.post(INGEST, json=body, headers=headers)).status_code == 202
+        assert (await client.get("/health/ready")).json()["detail"] == {}
+        valkey.kill()
+        await valkey.wait()
+        for n in range(10):
+            keyed = {**credentials[0], "Idempotency-Key": f"k{n}"}
+            assert (await client.post(INGEST, json=body, headers=keyed)).status_code == 202
+            assert (await client.post(INGEST, json=body, headers=keyed)).json()["duplicate"] is True
+        assert "redis" in (await client.get("/health/ready")).json()["detail"]
         owner = await asyncpg.connect(settings.postgres_owner_url)
         await owner.execute("UPDATE api_keys SET revoked_at = now(), updated_at = now()")
         await owner.execute(
@@ -274,7 +306,7 @@ async def test_a_revoked_key_and_a_revoked_session_are_refused_within_seconds_wh
                 while (await client.post(INGEST, json=body, headers=headers)).status_code != 401:
                     await asyncio.sleep(0.1)
     # A process that starts while the database is down refuses them, too.
-    cut = dataclasses.replace(valkey_down, postgres_api_url="postgresql://nobody@127.0.0.1:1/none")
+    cut = dataclasses.replace(settings, postgres_api_url="postgresql://nobody@127.0.0.1:1/none")
     async with gateway(cut) as client:
         await until_ready(client)
         for headers in credentials:
