@@ -35,7 +35,7 @@ def status(
 
 
 def describe_processes(installation: Installation) -> list[dict[str, Any]]:
-    """One `{name, pid, state, uptime_seconds, lag_seconds, restarts}` a process; empty where nothing runs."""
+    """One `{name, pid, state, uptime_seconds, lag_seconds, restarts, detail}` a process; empty where nothing runs."""
     state = read_state(installation.state_file)
     if state is None:
         return []
@@ -46,29 +46,34 @@ def describe_processes(installation: Installation) -> list[dict[str, Any]]:
             "pid": process["pid"],
             "state": process["state"],
             "uptime_seconds": process["pid"] and round((now_us - (process["started_at_us"] or now_us)) / 1e6, 1),
-            "lag_seconds": _lag_seconds(health_url(installation, process["name"])),
             "restarts": process["restarts"],
+            **_health(health_url(installation, process["name"])),
         }
         for process in state["processes"]
     ]
 
 
-def _lag_seconds(url: str | None) -> float | None:
-    """None where the process has no input, doesn't know, or doesn't answer."""
+def _health(url: str | None) -> dict[str, Any]:
+    """`lag_seconds` (None: no input, or not known) and `detail`: why it isn't ready, empty where it is."""
+    unknown: dict[str, Any] = {"lag_seconds": None, "detail": ""}
     if url is None:
-        return None
+        return unknown
     try:
         with urllib.request.urlopen(url, timeout=PROBE_SECONDS) as answer:  # noqa: S310 (an address of our own)
             body = answer.read()
     except urllib.error.HTTPError as error:
         body = error.read()
     except OSError:
-        return None
+        return unknown
     try:
-        lag = json.loads(body).get("lag_seconds")
+        report = json.loads(body)
+        lag, detail = report.get("lag_seconds"), report.get("detail") or {}
+        return {
+            "lag_seconds": None if lag is None else round(float(lag), 3),
+            "detail": "" if report.get("ready") else "; ".join(f"{part}: {why}" for part, why in detail.items()),
+        }
     except (ValueError, AttributeError):
-        return None
-    return None if lag is None else round(float(lag), 3)
+        return unknown
 
 
 def _table(processes: list[dict[str, Any]]) -> Table:
@@ -83,4 +88,6 @@ def _table(processes: list[dict[str, Any]]) -> Table:
             "-" if lag is None else f"{lag:,.1f} s",
             str(process["restarts"]),
         )
+        if process["detail"]:
+            table.add_row("", "", process["detail"])
     return table

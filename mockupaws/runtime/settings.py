@@ -136,6 +136,15 @@ class Settings:
     processor_max_in_flight: int = 128
     """Records being analysed or awaiting acknowledgement, per processor."""
 
+    dead_letter_window_requests: int = 1000
+    """The last requests of which a processor or Postgres sink counts those that went to the dead letters whole."""
+    dead_letter_max_share: float = 0.5
+    """Share of these above which it holds instead of writing more dead letters; 1: never."""
+    dead_letter_min_requests: int = 100
+    """Dead-lettered requests among these below which their share doesn't count."""
+    dead_letter_max_consecutive: int = 100
+    """Dead-lettered requests in a row at which it holds; 0: never."""
+
     sink_instance: str = "1"
     """Slot of this sink process: its static membership in the consumer group."""
     sink_fetch_min_bytes: int = 256 * 1024

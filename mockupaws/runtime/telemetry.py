@@ -118,6 +118,12 @@ ANALYSED_RECORDS = Counter("mockupaws_analysed_records_total", "Records of inges
 ANALYSED_ENTRIES = Counter("mockupaws_analysed_entries_total", "Log entries analysed.")
 ANALYSE_SECONDS = Histogram("mockupaws_analyse_seconds", "CPU part of analysing one record.", buckets=_SECONDS)
 PROCESSOR_IN_FLIGHT = Gauge("mockupaws_processor_in_flight_records", "Records analysed and awaiting acknowledgement.")
+PROCESSOR_LAG_MESSAGES = Gauge(
+    "mockupaws_processor_lag_messages", "Records of ingest.requests behind what the processor has acknowledged."
+)
+PROCESSOR_LAG_SECONDS = Gauge(
+    "mockupaws_processor_lag_seconds", "Age of the oldest record that isn't acknowledged, or time since anything moved."
+)
 
 POLICIES_AGE_SECONDS = Gauge(
     "mockupaws_policies_age_seconds", "Age of the process's knowledge of the tenants' redaction policies."
@@ -145,6 +151,9 @@ SINK_FRESHNESS_SECONDS = Gauge(
 SINK_LAG_MESSAGES = Gauge("mockupaws_sink_lag_messages", "Records between committed and log end, by sink.", ["sink"])
 SINK_LAG_SECONDS = Gauge("mockupaws_sink_lag_seconds", "Age of the oldest uncommitted record, by sink.", ["sink"])
 DEAD_LETTERS = Counter("mockupaws_dead_letters_total", "Requests or records dead-lettered, by reason.", ["reason"])
+DEAD_LETTER_HOLD = Gauge(
+    "mockupaws_dead_letter_hold", "1 while a process holds at the dead-letter limit, by process.", ["process"]
+)
 
 # Canary
 

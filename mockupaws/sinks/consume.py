@@ -6,6 +6,7 @@ Delivery order:
 2. Records are fetched and decoded into a batch while the batch before is being written; never more than these two.
 3. The sink writes a batch in one transaction, which first moves the offsets by compare-and-set.
    - retriable error: back off and write the same batch again;
+   - dead-letter limit reached: hold with this batch, alive and not ready, until the process is stopped;
    - conflict: read the offsets again. They stand at the batch's end: the earlier COMMIT in doubt did succeed, go on.
      Anything else: another sink owns the partition, or the database went back in time: drop all, begin at 1.
 4. The group's commit in Kafka follows, and is advisory: for lag dashboards only, nothing ever reads it.
@@ -27,11 +28,12 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.dead_letter_limit import DeadLetterLimitError
 from mockupaws.runtime.errors import PermanentError, RetriableError
 from mockupaws.runtime.health import HealthReport
 from mockupaws.runtime.kafka import topic_ids, topic_name
 from mockupaws.runtime.settings import Settings
-from mockupaws.runtime.telemetry import SINK_RETRIES, get_logger
+from mockupaws.runtime.telemetry import DEAD_LETTER_HOLD, SINK_RETRIES, get_logger
 from mockupaws.schemas.topics import Topic
 from mockupaws.sinks.batch import Batch, BatchLimits, ItemT, Sink, SourceRecord
 from mockupaws.sinks.offsets import OffsetConflictError, load_offsets, read_offsets
@@ -90,6 +92,8 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
         """For the health server, from its thread."""
         progress = self._progress
         detail = {"retrying": progress.retrying} if progress.retrying else {}
+        if progress.held:
+            detail["held"] = f"{progress.held}; see docs/runbooks, then start the sink again"
         if not progress.settled:
             detail["assignment"] = "waiting for partitions and their offsets"
         return HealthReport(
@@ -262,6 +266,9 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
                 try:
                     async with asyncio.timeout(ATTEMPT_SECONDS):
                         written = await self._write_once(batch)
+                except DeadLetterLimitError as reached:
+                    await self._hold(str(reached), stop)
+                    return
                 except Exception as error:
                     self._note_failure(error)
                     await self._back_off(attempt, stop)
@@ -276,6 +283,13 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
                     log.warning("offsets_conflicted", sink=self._sink.name)
                     self._forget_positions()
                 return
+
+    async def _hold(self, why: str, stop: asyncio.Event) -> None:
+        """Until the process is told to stop: one that exits would write as many letters again at each start."""
+        self._progress.held = why
+        DEAD_LETTER_HOLD.labels(self._sink.name).set(1)
+        log.error("held_at_dead_letter_limit", sink=self._sink.name, why=why)
+        await stop.wait()
 
     async def _write_once(self, batch: Batch[ItemT]) -> bool:
         """Whether the batch stands in the store; False: the offsets are elsewhere."""

@@ -20,6 +20,8 @@ class Progress:
     """A transaction is running; it has its own limit."""
     retrying: str | None = None
     """Class of the error the last attempt failed with; None after a success."""
+    held: str | None = None
+    """Why nothing more is written until the process is started again; None while it works."""
     settled: bool = False
     """All assigned partitions have their offset from Postgres."""
     committed: dict[TopicPartition, int] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 Order of one record:
 1. read; it waits here where `processor_max_in_flight` records are unacknowledged
-2. answered (answer_record, pure)
+2. answered (answer_record, pure); it waits here for an operator where that would reach the dead-letter limit
 3. each answer sent to the partition of the source's number
 4. all its answers on the brokers' disks (the producer's futures)
 5. acknowledged to Faust, after each record of its partition before it (ack_order); Faust commits it later
@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from mockupaws.runtime import telemetry
 from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.dead_letter_limit import DeadLetterLimit, DeadLetterLimitError
 from mockupaws.runtime.failpoints import hit
 from mockupaws.runtime.kafka import topic_name
 from mockupaws.runtime.settings import Settings
@@ -83,10 +84,17 @@ class AnalyseRequests:
         self._in_flight = asyncio.Semaphore(settings.processor_max_in_flight)
         self._topics = {topic.name: topic_name(settings, topic) for topic in (ANALYSED, DEAD_LETTERS)}
         self._order: AckOrder[_Read] = AckOrder()
+        self._limit = DeadLetterLimit.of(settings)
+        self.held: str | None = None
+        """Why nothing more is answered until the process is started again; None while it works."""
+        self.acknowledged: dict[int, int] = {}
+        """Partition → the offset after the last that was acknowledged."""
+        self.records_read = 0
 
     async def handle(self, message: Any) -> None:
         """Never raises but CancelledError, when the worker stops: the record is then read again by the next one."""
         try:
+            self.records_read += 1
             await self._in_flight.acquire()
             await self._answer(message)
         except Exception as error:
@@ -110,8 +118,13 @@ class AnalyseRequests:
             value=message.value or b"",
             schema_version=dict(message.headers or ()).get(SCHEMA_VERSION_HEADER),
         )
-        answers = answer_record(self._analyser, record, self._clock.now_us(), self._policy_of)
+        answers, outcomes = answer_record(self._analyser, record, self._clock.now_us(), self._policy_of)
         telemetry.ANALYSE_SECONDS.observe(perf_counter() - started)
+        try:
+            self._limit.check(outcomes)
+        except DeadLetterLimitError as reached:
+            await self._hold(record, str(reached))
+        self._limit.count(outcomes)
         hit("processor.before_send")
         pending = self._order.open(record.partition, _Read(message, monotonic()), len(answers))
         telemetry.PROCESSOR_IN_FLIGHT.inc()
@@ -121,6 +134,13 @@ class AnalyseRequests:
             future = await self._send(self._topics[answer.topic.name], answer.value, record.partition, headers)
             asyncio.ensure_future(future).add_done_callback(partial(self._on_durable, pending, answer))
         hit("processor.after_send")
+
+    async def _hold(self, record: SourceRecord, why: str) -> None:
+        """Never returns, and ends with the process: one that exits would write as many letters again at each start."""
+        self.held = why
+        telemetry.DEAD_LETTER_HOLD.labels("processor").set(1)
+        _log.error("held_at_dead_letter_limit", why=why, partition=record.partition, offset=record.offset)
+        await asyncio.Event().wait()
 
     def _on_durable(self, pending: PendingRecord[_Read], answer: Answer, sent: asyncio.Future[Any]) -> None:
         if sent.cancelled() or sent.exception() is not None:
@@ -132,6 +152,7 @@ class AnalyseRequests:
             telemetry.DEAD_LETTERS.labels(answer.reason).inc()
         for read in self._order.answered(pending):
             self._acknowledge(read.message)
+            self.acknowledged[read.message.partition] = read.message.offset + 1
             hit("processor.after_acknowledged")
             telemetry.PROCESSOR_IN_FLIGHT.dec()
             self._in_flight.release()

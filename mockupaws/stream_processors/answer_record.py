@@ -3,7 +3,9 @@ what a record holds, and answers each record with something: nothing is dropped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -56,47 +58,62 @@ class Answer:
     """Why, where it is a dead letter."""
 
 
+class Answered(NamedTuple):
+    """What became of one record."""
+
+    answers: list[Answer]
+    """At least one. Each entry of the record stands in exactly one of them."""
+    outcomes: list[Reason | None]
+    """For each request, in order: None, or why nothing of it could be processed."""
+
+
 def answer_record(
     analyser: Analyser, record: SourceRecord, now_us: int, policy_of: PolicyOf = always_default
-) -> list[Answer]:
-    """At least one answer. Each entry of the record stands in exactly one of them."""
+) -> Answered:
     if record.schema_version != str(SCHEMA_VERSION).encode():
         detail = f"this release reads version {SCHEMA_VERSION}"
-        return [_answer_of(_letter(record, "unknown_schema_version", "decode", detail, record.value, now_us))]
-    letters: list[Answer] = []
+        letter = _letter(record, "unknown_schema_version", "decode", detail, record.value, now_us)
+        return Answered([_answer_of(letter)], [letter.reason])
     try:
-        requests = decode_bundle(record.value)
+        decoded: Sequence[IngestRequest | DeadLetter] = decode_bundle(record.value)
     except msgspec.DecodeError:
-        requests, letters = _decode_one_by_one(record, now_us)
+        decoded = _decode_one_by_one(record, now_us)
     analysed: list[_Pair] = []
-    for request in requests:
+    letters: list[Answer] = []
+    outcomes: list[Reason | None] = []
+    for request in decoded:
+        if isinstance(request, DeadLetter):
+            letters.append(_answer_of(request))
+            outcomes.append(request.reason)
+            continue
         policy = policy_of(request.tenant_id)
         try:
             analysed.append((request, analyser.analyse_request(request, policy)))
+            outcomes.append(None)
         except Exception:  # any step may raise anything: its neighbours must not suffer
             rest, failed, detail = _analyse_one_by_one(analyser, request, policy)
             letters.append(_part_of_request(record, request, failed, "analysis_failed", detail, now_us))
+            outcomes.append("analysis_failed" if rest is None else None)
             if rest is not None:
                 analysed.append((request, rest))
     if letters and not analysed:
-        return letters
-    return _analysed_answers(record, analysed, now_us) + letters
+        return Answered(letters, outcomes)
+    return Answered(_analysed_answers(record, analysed, now_us) + letters, outcomes)
 
 
-def _decode_one_by_one(record: SourceRecord, now_us: int) -> tuple[list[IngestRequest], list[Answer]]:
-    """The requests of a bundle that can be decoded, and a letter about each other; one letter where it is no bundle."""
+def _decode_one_by_one(record: SourceRecord, now_us: int) -> list[IngestRequest | DeadLetter]:
+    """The requests of a bundle, each that can't be decoded as a letter; one letter where it is no bundle."""
     try:
         pieces = split_bundle(record.value)
     except msgspec.DecodeError as error:
-        return [], [_answer_of(_letter(record, "undecodable_record", "decode", _name(error), record.value, now_us))]
-    requests: list[IngestRequest] = []
-    letters: list[Answer] = []
+        return [_letter(record, "undecodable_record", "decode", _name(error), record.value, now_us)]
+    decoded: list[IngestRequest | DeadLetter] = []
     for position, piece in enumerate(pieces):
         try:
-            requests.append(decode_request(piece))
+            decoded.append(decode_request(piece))
         except msgspec.DecodeError as error:
-            letters.append(_answer_of(_letter_about_piece(record, position, piece, _name(error), now_us)))
-    return requests, letters
+            decoded.append(_letter_about_piece(record, position, piece, _name(error), now_us))
+    return decoded
 
 
 def _letter_about_piece(record: SourceRecord, position: int, piece: bytes, detail: str, now_us: int) -> DeadLetter:

@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any, cast
 from uuid import UUID
 
@@ -25,13 +26,14 @@ from mockupaws.schemas.analysed import SOURCE_TOPIC_ID_HEADER
 from mockupaws.schemas.topics import PROCESSOR_GROUP, REQUESTS, TOPICS
 from mockupaws.stream_processors.analyse_entries import Analyser
 from mockupaws.stream_processors.analyse_requests import CRASHED, AnalyseRequests, crash
+from mockupaws.stream_processors.measure_lag import LagProbe
 from mockupaws.stream_processors.policies.refresh_policies import RefreshedPolicies
+from mockupaws.stream_processors.progress import STALLED_SECONDS, ProcessorProgress
 
 STOP_SECONDS = 10.0
 """How long an orderly stop may take: without a broker Faust's and aiokafka's own would never end."""
-STUCK_SECONDS = 60.0
-"""Age in this process of an unacknowledged record at which it restarts: a wedged idempotent producer (aiokafka #1017)
-only heals so."""
+HOLD_SECONDS = 7 * 24 * 3600.0
+"""How long it stays a member of its group while it takes no record: longer, and what it holds at has expired."""
 _CHECK_SECONDS = 5.0
 _CHECK_TOPIC_SECONDS = 15.0
 _FETCH_BYTES = 4 * 1024 * 1024
@@ -114,20 +116,29 @@ class Processor:
         )
         self.app.agent(source, name="analyse_requests", concurrency=1)(self._consume)
         self.app.task()(self._policies.run)
+        self._progress = ProcessorProgress.begin(monotonic())
+        self._probe = LagProbe(settings, topic_name(settings, REQUESTS), settings.kafka_topic_prefix + PROCESSOR_GROUP)
         self.app.timer(_CHECK_SECONDS)(self._check_progress)
+        self.app.on_before_shutdown.connect(self._close_probe, weak=False)
         self.app.timer(_CHECK_TOPIC_SECONDS)(self._check_topic)
 
     def report(self) -> HealthReport:
-        """Ready once partitions are assigned and policies known. Called from the health server's thread; reads only."""
-        consumer = self.app.consumer
-        assigned = consumer.assignment() if self.app.started else set()
+        """Ready once partitions are assigned, while they move. Called from the health server's thread; reads only."""
+        assigned = self._assigned()
+        now = monotonic()
+        detail = {}
         if not assigned:
-            return HealthReport(ready=False, detail={"partitions": "none assigned"})
-        if not self._policies.loaded:
-            return HealthReport(ready=False, detail={"policies": "never loaded: waits for Postgres"})
-        waiting = self._step.oldest_timestamps()
-        lag = max(0.0, self._clock.now_us() / 1e6 - min(waiting)) if waiting else 0.0
-        return HealthReport(ready=True, lag_seconds=lag, detail={"partitions": str(len(assigned))})
+            detail["partitions"] = "none assigned"
+        elif not self._policies.loaded:
+            detail["policies"] = "never loaded: waits for Postgres"
+        if self._step.held is not None:
+            detail["held"] = f"{self._step.held}; see docs/runbooks, then start the processor again"
+        if not self._progress.brokers_answer:
+            detail["brokers"] = f"no answer for {now - self._progress.answered_at:.0f} s"
+        elif assigned and self._progress.still_seconds(now) > STALLED_SECONDS:
+            detail["progress"] = f"none for {self._progress.still_seconds(now):.0f} s"
+        ready = not detail
+        return HealthReport(ready, self._lag_seconds(now), detail or {"partitions": str(len(assigned))})
 
     async def _consume(self, stream: Any) -> None:
         try:
@@ -146,9 +157,38 @@ class Processor:
     def _acknowledge(self, message: Any) -> None:
         cast(OrderedAckConsumer, self.app.consumer).ack_in_order(message)
 
+    def _assigned(self) -> set[int]:
+        consumer = self.app.consumer
+        return {place.partition for place in consumer.assignment()} if self.app.started else set()
+
+    def _lag_seconds(self, now: float) -> float:
+        waiting = self._step.oldest_timestamps()
+        if waiting:
+            return max(0.0, self._clock.now_us() / 1e6 - min(waiting))
+        return self._progress.still_seconds(now)
+
     async def _check_progress(self) -> None:
-        if self._step.longest_wait_seconds() > STUCK_SECONDS:
-            crash("producer_stuck")
+        """Ends the process where only a restart mends what keeps it from moving."""
+        assigned = self._assigned()
+        lag = await self._probe.measure(assigned, self._step.acknowledged)
+        now = monotonic()
+        if lag is None:
+            self._progress.note_silence()
+        else:
+            self._progress.note_lag(now, lag.messages, (*lag.positions, self._step.records_read, len(assigned)))
+            telemetry.PROCESSOR_LAG_MESSAGES.set(lag.messages)
+            telemetry.PROCESSOR_LAG_SECONDS.set(self._lag_seconds(now))
+        failure = self._progress.failure(
+            now,
+            held=self._step.held is not None or not self._policies.loaded,
+            assigned=bool(assigned),
+            longest_wait_seconds=self._step.longest_wait_seconds(),
+        )
+        if failure is not None:
+            crash(failure)
+
+    async def _close_probe(self, _sender: Any, /, *_: Any, **__: Any) -> None:
+        await self._probe.close()
 
     async def _check_topic(self) -> None:
         """Answers must not go on naming a topic that was deleted: one made anew counts its offsets from 0 again."""
@@ -176,6 +216,7 @@ def _new_app(settings: Settings) -> App:
         broker_heartbeat_interval=3.0,
         broker_commit_interval=1.0,
         broker_max_poll_records=_BUFFERED_RECORDS,
+        broker_max_poll_interval=HOLD_SECONDS,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.processor_instance,
         consumer_max_fetch_size=_FETCH_BYTES,

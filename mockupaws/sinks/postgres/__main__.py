@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from mockupaws.runtime.clock import SystemClock
+from mockupaws.runtime.dead_letter_limit import DeadLetterLimit
 from mockupaws.runtime.health import HealthServer
-from mockupaws.runtime.kafka import topic_name
 from mockupaws.runtime.postgres import open_pool
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS, PROCESSOR_GROUP, REQUESTS
@@ -33,7 +33,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     consumption: Consumption[PostgresItem] = Consumption(
         settings,
         pool,
-        PostgresSink(pool, letters, topic_name(settings, DEAD_LETTERS), topic_name(settings, ANALYSED), clock),
+        PostgresSink(settings, pool, letters, DeadLetterLimit.of(settings), clock),
         (ANALYSED, DEAD_LETTERS),
         BatchLimits(settings.sink_transaction_max_lines, settings.sink_batch_max_bytes, max_age_seconds=0.0),
         clock,

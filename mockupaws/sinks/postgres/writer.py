@@ -1,6 +1,7 @@
 """Writes batches to Postgres: rows, rollups, receipts, dead letters and offsets in one transaction.
 
 Delivery order:
+0. Where the dead letters this batch gives rise to would reach the limit, nothing is written (DeadLetterLimitError).
 1. Dead letters this batch gives rise to are published to `ingest.dead_letters` and acknowledged by the brokers.
 2. One transaction: offsets move by compare-and-set; request ids go into `applied_requests` (the idempotency key);
    rows of the requests that are new there are copied; rollups, receipts, stored dead letters and the offsets of the
@@ -18,8 +19,11 @@ from uuid import UUID
 import asyncpg
 
 from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.dead_letter_limit import DeadLetterLimit
 from mockupaws.runtime.failpoints import hit
+from mockupaws.runtime.kafka import topic_name
 from mockupaws.runtime.postgres import load_queries
+from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import (
     DEAD_LETTERS,
     SINK_ENTRIES,
@@ -31,6 +35,8 @@ from mockupaws.runtime.telemetry import (
 from mockupaws.schemas.analysed import Source
 from mockupaws.schemas.dead_letters import DeadLetter
 from mockupaws.schemas.identifiers import EntryIds
+from mockupaws.schemas.topics import ANALYSED
+from mockupaws.schemas.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
 from mockupaws.sinks.batch import OffsetRange, SourceRecord
 from mockupaws.sinks.dead_letters.publish import DeadLetterPublisher
 from mockupaws.sinks.dead_letters.rows import (
@@ -73,14 +79,15 @@ class PostgresSink:
     name = "postgres"
 
     def __init__(
-        self, pool: Pool, letters: DeadLetterPublisher, letters_topic: str, analysed_topic: str, clock: Clock
+        self, settings: Settings, pool: Pool, letters: DeadLetterPublisher, limit: DeadLetterLimit, clock: Clock
     ) -> None:
         self._pool = pool
         self._letters = letters
-        self._letters_topic = letters_topic
+        self._letters_topic = topic_name(settings, DEAD_LETTERS_TOPIC)
+        self._limit = limit
         self._clock = clock
         self._bounds = Bounds(pool, _QUERIES["load_bounds"])
-        self._arrivals = Arrivals(pool, self.name, analysed_topic)
+        self._arrivals = Arrivals(pool, self.name, topic_name(settings, ANALYSED))
 
     def is_retriable(self, error: BaseException) -> bool:
         return is_retriable(error)
@@ -90,13 +97,14 @@ class PostgresSink:
         return decode(record, self._clock.now_us())
 
     async def write(self, items: Sequence[PostgresItem], ranges: Sequence[OffsetRange]) -> None:
-        """Raises OffsetConflictError, or what Postgres raised; then nothing of the batch is stored."""
+        """Raises OffsetConflictError, DeadLetterLimitError or what Postgres raised; then nothing of it is stored."""
         started = time.monotonic()
         requests = [packed for item in items for packed in item.requests]
         stored_letters = [letter for item in items for letter in item.stored_letters]
         letters = [letter for item in items for letter in item.new_letters]
         sources = [item.source for item in items if item.source is not None]
         requests = await self._take_storable(requests, letters)
+        self._limit.check(_outcomes(items, letters))
         await self._arrivals.open(sources)
         hit("postgres_sink.before_transaction")
         repeats: list[PackedRequest] = []
@@ -110,7 +118,9 @@ class PostgresSink:
                 raise
             requests, repeats, new_letters = self._set_aside(requests, refused)
             letters += new_letters
+            self._limit.check(_outcomes(items, letters))
             stored = await self._write_transaction(requests, repeats, stored_letters, letters, sources, ranges)
+        self._limit.count(_outcomes(items, letters))
         self._count(len(requests) + len(repeats), stored, letters, time.monotonic() - started)
 
     async def _take_storable(self, requests: list[PackedRequest], letters: list[DeadLetter]) -> list[PackedRequest]:
@@ -233,6 +243,16 @@ class PostgresSink:
         if stored:
             newest = max(packed.request.received_at_us for packed in stored)
             SINK_FRESHNESS_SECONDS.labels(self.name).set((self._clock.now_us() - newest) / 1e6)
+
+
+def _outcomes(items: Sequence[PostgresItem], letters: Sequence[DeadLetter]) -> list[str | None]:
+    """Of each request of the batch. A key used again is not among them: whoever sends it could stop the sink."""
+    reasons = {(letter.topic, letter.partition, letter.offset, letter.request_id): letter.reason for letter in letters}
+    outcomes: list[str | None] = []
+    for item in items:
+        outcomes += [letter.reason for letter in item.new_letters]
+        outcomes += [reasons.get((p.topic, p.partition, p.offset, p.request.request_id)) for p in item.requests]
+    return outcomes
 
 
 async def _copy_rows(connection: Connection, requests: Sequence[PackedRequest]) -> None:

@@ -60,7 +60,7 @@ async def answer_sources(
     try:
         for offset, value in enumerate(values):
             source = SourceRecord(topic_name(settings, REQUESTS), partition, offset, value, b"1")
-            for answer in answer_record(_ANALYSER, source, time.time_ns() // 1000):
+            for answer in answer_record(_ANALYSER, source, time.time_ns() // 1000).answers:
                 headers = [
                     ("schema_version", b"1"),
                     ("source", f"{partition}:{offset}".encode()),

@@ -36,12 +36,11 @@ class ProcessorProcess:
 
     settings: Settings
     process: subprocess.Popen[bytes] | None = None
+    arguments: tuple[str, ...] = ("-m", "mockupaws.stream_processors")
 
     def start(self) -> None:
         environ = {name: text for name, text in os.environ.items() if not name.startswith("MOCKUPAWS_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mockupaws.stream_processors"], env=environ | self.settings.to_environ()
-        )
+        self.process = subprocess.Popen([sys.executable, *self.arguments], env=environ | self.settings.to_environ())
 
     def kill(self) -> None:
         assert self.process is not None

@@ -21,7 +21,7 @@ def request_of(*entries: Entry, number: int = 1) -> IngestRequest:
 
 
 def answers_of(*pieces: bytes, version: bytes | None = b"1") -> tuple[list[AnalysedRequest], list[DeadLetter]]:
-    answers = answer_record(ANALYSER, SourceRecord("t", 1, 2, join_bundle(list(pieces)), version), 5)
+    answers, _ = answer_record(ANALYSER, SourceRecord("t", 1, 2, join_bundle(list(pieces)), version), 5)
     analysed = [request for a in answers if a.topic is ANALYSED for request in decode_analysed(a.value)]
     return analysed, [decode_dead_letter(a.value) for a in answers if a.topic is not ANALYSED]
 
