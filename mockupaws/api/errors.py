@@ -21,6 +21,7 @@ ERRORS: dict[str, ErrorKind] = {
         ErrorKind("key_ended", 409, False, "the key is revoked, expired or rotated already"),
         ErrorKind("body_too_large", 413, False, "the body exceeds the limit"),
         ErrorKind("invalid_body", 422, False, "a field of the body is missing, unknown or out of range"),
+        ErrorKind("no_tenant_key", 422, False, "the tenant's key can't be made or read: the server lacks its secret"),
         ErrorKind("too_many_attempts", 429, True, "too many failed sign-ins of this account or from this address"),
         ErrorKind("too_many_tails", 429, True, "this process serves as many live tails as it may"),
         ErrorKind("internal", 500, False, "a defect of ours; the request id finds it in the log"),

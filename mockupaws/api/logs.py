@@ -26,6 +26,9 @@ from mockupaws.api.routing import Call, answer
 from mockupaws.api.scenarios import find_scenario
 from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.pii_types import PII_TYPES
+from mockupaws.stream_processors.policies.find_policy import find_keys
+from mockupaws.stream_processors.policies.marks import marks_of_value
+from mockupaws.stream_processors.policies.tenant_keys import KeyRefusedError
 
 EXPORT_PAGE = 2_000
 
@@ -44,6 +47,9 @@ class LogFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     pii_type: Text | None = None
     q: Text | None = None
     """Text the redacted preview contains, in any case."""
+    value: Text | None = None
+    """A value whose hashed or encrypted mark stands in the line; with `pii_type` only as a value of that type. To be
+    found by an encrypted mark it has to be written as it was."""
     order: Literal["asc", "desc"] = "desc"
 
 
@@ -95,7 +101,8 @@ async def list_logs(call: Call) -> Response:
             raise RefusedError("invalid_cursor", "the cursor belongs to another query: start again without one")
     async with call.services.databases.read(call.tenant_id) as reading:
         await find_scenario(reading.connection, scenario_id)
-        rows = await fetch_lines(reading.connection, scenario_id, query, position, query.limit + 1)
+        marks = await marks_wanted(call, reading.connection, query)
+        rows = await fetch_lines(reading.connection, scenario_id, query, position, query.limit + 1, marks)
         newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
     page = rows[: query.limit]
     following = None
@@ -116,8 +123,9 @@ async def export_logs(call: Call) -> Response:
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
         await find_scenario(reading.connection, scenario_id)
-        first = await fetch_lines(reading.connection, scenario_id, query, None, EXPORT_PAGE)
-    asked = msgspec.structs.replace(query, q=None)  # what is searched for may be what is to be protected
+        marks = await marks_wanted(call, reading.connection, query)
+        first = await fetch_lines(reading.connection, scenario_id, query, None, EXPORT_PAGE, marks)
+    asked = msgspec.structs.replace(query, q=None, value=None)  # what is searched for may be what is to be protected
     async with call.services.databases.write(call.tenant_id) as connection:
         await record(call, connection, "logs.exported", scenario_id, details={"filter": asked})
 
@@ -132,7 +140,7 @@ async def export_logs(call: Call) -> Response:
                 return
             last = Position(rows[-1]["received_at"], rows[-1]["id"])
             async with call.services.databases.read(call.tenant_id) as reading:
-                rows = await fetch_lines(reading.connection, scenario_id, query, last, EXPORT_PAGE)
+                rows = await fetch_lines(reading.connection, scenario_id, query, last, EXPORT_PAGE, marks)
 
     name = f'attachment; filename="{scenario_id}.{query.format}"'
     media_type = "text/csv" if query.format == "csv" else "application/x-ndjson"
@@ -147,8 +155,14 @@ def check_filter(query: LogFilter) -> None:
 
 
 async def fetch_lines(
-    connection: Connection, scenario_id: UUID, query: LogFilter, position: Position | None, limit: int
+    connection: Connection,
+    scenario_id: UUID,
+    query: LogFilter,
+    position: Position | None,
+    limit: int,
+    marks: list[str] | None = None,
 ) -> list[asyncpg.Record]:
+    """`marks`: only lines in which one of them stands."""
     statement = SQL["logs_oldest_first" if query.order == "asc" else "logs_newest_first"]
     return await connection.fetch(
         statement,
@@ -162,7 +176,20 @@ async def fetch_lines(
         query.q,
         *(position or (None, None)),
         limit,
+        marks,
     )
+
+
+async def marks_wanted(call: Call, connection: Connection, query: LogFilter) -> list[str] | None:
+    """What `value` may have become; None where it isn't asked for."""
+    if query.value is None:
+        return None
+    try:
+        keys = await find_keys(connection, call.tenant_id, call.services.settings.tenant_key_secret)
+    except KeyRefusedError as error:
+        raise RefusedError("no_tenant_key", str(error)) from None
+    types = PII_TYPES if query.pii_type is None else (query.pii_type,)
+    return [mark for key in keys for pii_type in types for mark in marks_of_value(key, pii_type, query.value)]
 
 
 def line_of(row: asyncpg.Record) -> LogLine:

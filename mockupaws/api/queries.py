@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from mockupaws.runtime.postgres import load_queries
 
-SQL = load_queries("mockupaws.api", "queries.sql") | load_queries("mockupaws.api", "accounts.sql")
+SQL: dict[str, str] = {}
+for _file in ("queries.sql", "accounts.sql", "policies.sql"):
+    SQL |= load_queries("mockupaws.api", _file)

@@ -40,6 +40,9 @@ WHERE scenario_id = $1
   AND ($4::text IS NULL OR source = $4) AND ($5::text IS NULL OR level = $5)
   AND ($6::boolean IS NULL OR has_pii = $6) AND ($7::text IS NULL OR $7 = ANY (pii_types))
   AND ($8::text IS NULL OR strpos(lower(message_preview), lower($8)) > 0)
+  AND ($12::text[] IS NULL OR EXISTS (
+      SELECT 1 FROM unnest($12) AS mark
+      WHERE strpos(message_preview, mark) > 0 OR strpos(attributes::text, mark) > 0 OR source = mark OR level = mark))
   AND ($9::timestamptz IS NULL OR (received_at <= $9 AND (received_at, id) < ($9, $10::uuid)))
 ORDER BY received_at DESC, id DESC
 LIMIT $11;
@@ -54,6 +57,9 @@ WHERE scenario_id = $1
   AND ($4::text IS NULL OR source = $4) AND ($5::text IS NULL OR level = $5)
   AND ($6::boolean IS NULL OR has_pii = $6) AND ($7::text IS NULL OR $7 = ANY (pii_types))
   AND ($8::text IS NULL OR strpos(lower(message_preview), lower($8)) > 0)
+  AND ($12::text[] IS NULL OR EXISTS (
+      SELECT 1 FROM unnest($12) AS mark
+      WHERE strpos(message_preview, mark) > 0 OR strpos(attributes::text, mark) > 0 OR source = mark OR level = mark))
   AND ($9::timestamptz IS NULL OR (received_at >= $9 AND (received_at, id) > ($9, $10::uuid)))
 ORDER BY received_at, id
 LIMIT $11;

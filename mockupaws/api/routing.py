@@ -11,6 +11,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from mockupaws.api import audit
 from mockupaws.api.authenticate import Authenticator, Principal
 from mockupaws.api.databases import Databases
 from mockupaws.api.errors import ERRORS, RefusedError
@@ -91,6 +92,9 @@ class ApiRoute:
     """Without a scope: any valid credential will do; otherwise the route is open to everybody."""
     query: type[msgspec.Struct] = NoQuery
     body: type[msgspec.Struct] | None = None
+    max_body_bytes: int = MAX_BODY_BYTES
+    records_refusals: str = ""
+    """The action under which the audit log tells of a caller without the scope; empty: it doesn't."""
     status: int = 200
     answers: type[msgspec.Struct] | None = None
     """Type of the answer, where it is one."""
@@ -138,8 +142,13 @@ async def _checked(route: ApiRoute, services: Services, request: Request) -> Cal
     if route.scope is not None or route.signed_in:
         principal = await services.authenticator.authenticate(request)
         if route.scope is not None and route.scope not in principal.scopes:
+            if route.records_refusals:
+                refused = Call(request, services, principal, None, None)
+                async with services.databases.write(principal.tenant_id) as connection:
+                    path = request.url.path[:500]
+                    await audit.record(refused, connection, route.records_refusals, path, outcome="refused")
             raise RefusedError("forbidden", f"this needs a credential with the scope `{route.scope}`")
-    body = await _read_body(request, route.body) if route.body is not None else None
+    body = await _read_body(request, route.body, route.max_body_bytes) if route.body is not None else None
     return Call(request, services, principal, _read_query(request, route.query), body)
 
 
@@ -156,12 +165,12 @@ def _read_query(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
         raise RefusedError("invalid_parameter", f"query parameters: {error}") from None
 
 
-async def _read_body(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
+async def _read_body(request: Request, kind: type[msgspec.Struct], max_bytes: int) -> msgspec.Struct:
     chunks = bytearray()
     async for chunk in request.stream():
         chunks += chunk
-        if len(chunks) > MAX_BODY_BYTES:
-            raise RefusedError("body_too_large", f"the body may have {MAX_BODY_BYTES} bytes")
+        if len(chunks) > max_bytes:
+            raise RefusedError("body_too_large", f"the body may have {max_bytes} bytes")
     if b"\\u0000" in chunks:
         raise RefusedError("invalid_body", "the body holds a NUL character")
     try:

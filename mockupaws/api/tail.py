@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
 from mockupaws.api.errors import RefusedError
-from mockupaws.api.logs import LogFilter, check_filter, fetch_lines, line_of
+from mockupaws.api.logs import LogFilter, check_filter, fetch_lines, line_of, marks_wanted
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call
 from mockupaws.api.scenarios import find_scenario
@@ -58,12 +58,13 @@ async def tail_logs(call: Call) -> Response:
         if position is None:
             newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
             position = Position(newest["received_at"], newest["id"]) if newest else None
+        marks = await marks_wanted(call, reading.connection, query)
 
     async def events() -> AsyncIterator[bytes]:
         ticket = object()
         _open_tails.add(ticket)
         try:
-            async for event in _follow(call, query, binding, position):
+            async for event in _follow(call, query, binding, position, marks):
                 yield event
         finally:
             _open_tails.discard(ticket)
@@ -71,7 +72,9 @@ async def tail_logs(call: Call) -> Response:
     return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-async def _follow(call: Call, query: TailQuery, binding: str, position: Position | None) -> AsyncIterator[bytes]:
+async def _follow(
+    call: Call, query: TailQuery, binding: str, position: Position | None, marks: list[str] | None
+) -> AsyncIterator[bytes]:
     scenario_id, secret = call.id("scenario_id"), call.services.settings.jwt_secret
     oldest_first = msgspec.structs.replace(query, order="asc")
     started = spoken = time.monotonic()
@@ -79,7 +82,9 @@ async def _follow(call: Call, query: TailQuery, binding: str, position: Position
     while time.monotonic() - started < MAX_SECONDS:
         try:
             async with call.services.databases.read(call.tenant_id) as reading:
-                rows = await fetch_lines(reading.connection, scenario_id, oldest_first, position, MAX_LINES_A_POLL)
+                rows = await fetch_lines(
+                    reading.connection, scenario_id, oldest_first, position, MAX_LINES_A_POLL, marks
+                )
         except Exception as error:
             if not (is_retriable(error) or isinstance(error, RefusedError)):
                 raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +15,9 @@ import zstandard
 from mockupaws.cli.read_log_files import BLOCK_BYTES, UnreadableFileError, inflated, open_raw
 from mockupaws.schemas.requests import Entry
 from mockupaws.stream_processors.analyse_entries import AnalysedEntry, Analyser, Finding
+from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
+from mockupaws.stream_processors.policies.document import PolicyError, read_policy, with_digests
+from mockupaws.stream_processors.policies.tenant_keys import FIRST_KEY, KEY_BYTES, TenantKey
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -41,16 +46,21 @@ def analyse(
     ndjson: Annotated[
         bool, typer.Option("--ndjson", help="Each line is a JSON object with a message, which may hold line ends.")
     ] = False,
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="Redact by this policy (JSON, see docs/policies.md); marks are under a key of this run."),
+    ] = None,
 ) -> None:
     """Prints findings, redacted text, tokens, SQS blocks and size of each entry, in order.
 
     Exit code 1 where a line was refused (it has an "error" in the output).
     """
+    applied = DEFAULT_POLICY if policy is None else _read_policy(policy)
     analyser = Analyser()
     encode = msgspec.json.Encoder().encode_lines
     refused = False
     for lines in _lines_of(file):
-        results = _analyse_lines(analyser, lines, ndjson=ndjson)
+        results = _analyse_lines(analyser, applied, lines, ndjson=ndjson)
         refused = refused or any(isinstance(result, Refusal) for result in results)
         sys.stdout.buffer.write(encode(results))
         sys.stdout.buffer.flush()
@@ -58,9 +68,23 @@ def analyse(
         raise typer.Exit(1)
 
 
-def _analyse_lines(analyser: Analyser, lines: list[bytes], *, ndjson: bool) -> list[Result | Refusal]:
+def _read_policy(path: Path) -> CompiledPolicy:
+    """Raises PolicyError where the file can't be read, or is no policy."""
+    try:
+        document = read_policy(msgspec.json.decode(path.read_bytes()))
+    except OSError as error:
+        raise PolicyError(f"{path} can't be read: {error.strerror}") from None
+    except (PolicyError, msgspec.DecodeError) as error:
+        raise PolicyError(f"{path} is no policy: {error}") from None
+    key = TenantKey(FIRST_KEY, os.urandom(KEY_BYTES))
+    return CompiledPolicy(with_digests(document, key), 0, key)
+
+
+def _analyse_lines(
+    analyser: Analyser, policy: CompiledPolicy, lines: list[bytes], *, ndjson: bool
+) -> list[Result | Refusal]:
     entries = [_entry_of_object(line) if ndjson else Entry(line.decode(errors="replace")) for line in lines]
-    analysed = iter(analyser.analyse_entries([entry for entry in entries if isinstance(entry, Entry)]))
+    analysed = iter(analyser.analyse_entries([entry for entry in entries if isinstance(entry, Entry)], policy))
     return [_shown(next(analysed)) if isinstance(entry, Entry) else entry for entry in entries]
 
 

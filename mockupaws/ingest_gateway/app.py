@@ -93,6 +93,7 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
             spool,
             accepted_requests,
             BodyIntake(settings.publish_max_pending_bytes, memory),
+            pool,
         )
         works = (directory.run(), publisher.run(), spool.run(), memory.run(), key_uses.run())
         tasks = [asyncio.create_task(work) for work in works]

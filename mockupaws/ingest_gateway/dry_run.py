@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -11,9 +12,14 @@ from mockupaws.cost_model.architecture import Architecture
 from mockupaws.cost_model.bill import bill, bill_document
 from mockupaws.cost_model.prices import current_prices
 from mockupaws.cost_model.quantities import quantities_of_deltas
+from mockupaws.ingest_gateway.errors import RefusedError
+from mockupaws.runtime.postgres import Pool, is_retriable, tenant_transaction
+from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.pii_types import types_of_mask
 from mockupaws.schemas.requests import IngestRequest
 from mockupaws.stream_processors.analyse_entries import Analyser
+from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy
+from mockupaws.stream_processors.policies.find_policy import find_policy
 
 
 @cache
@@ -22,13 +28,27 @@ def _analyser() -> Analyser:
     return Analyser()
 
 
-def dry_run(request: IngestRequest) -> dict[str, Any]:
+async def read_policy(pool: Pool, tenant_id: UUID, settings: Settings) -> CompiledPolicy:
+    """The tenant's policy. Raises RefusedError (503) while the database is down: a guess would show the wrong text."""
+    timeout = settings.postgres_timeout_seconds
+    try:
+        async with tenant_transaction(pool, tenant_id, readonly=True, timeout_seconds=timeout) as connection:
+            return await find_policy(connection, tenant_id, settings.tenant_key_secret)
+    except Exception as error:
+        if not is_retriable(error):
+            raise
+        raise RefusedError(
+            "directory_unavailable", "the redaction policy can't be read now; send again later"
+        ) from error
+
+
+def dry_run(request: IngestRequest, policy: CompiledPolicy) -> dict[str, Any]:
     """The redacted entries with their findings and measures, and the bill of exactly these entries."""
     analyser = _analyser()
-    deltas = analyser.analyse_request(request).deltas
+    deltas = analyser.analyse_request(request, policy).deltas
     prices = bill(quantities_of_deltas(deltas), Architecture(), current_prices())
     entries = []
-    for index, entry in enumerate(analyser.analyse_entries(request.entries, encoding=request.token_encoding)):
+    for index, entry in enumerate(analyser.analyse_entries(request.entries, policy, encoding=request.token_encoding)):
         entries.append(
             {
                 "index": index,
@@ -43,4 +63,4 @@ def dry_run(request: IngestRequest) -> dict[str, Any]:
                 "sqs_blocks": entry.sqs_blocks,
             }
         )
-    return {"entries": entries, "cost": bill_document(prices)}
+    return {"policy_version": policy.version, "entries": entries, "cost": bill_document(prices)}

@@ -32,7 +32,7 @@ ERRORS: dict[str, ErrorKind] = {
             True,
             "neither the brokers nor the spool took the entries in time; they may still arrive",
         ),
-        ErrorKind("directory_unavailable", 503, True, "a credential or scenario can't be looked up"),
+        ErrorKind("directory_unavailable", 503, True, "a credential, scenario or policy can't be looked up"),
         ErrorKind("draining", 503, True, "this process is stopping"),
     )
 }

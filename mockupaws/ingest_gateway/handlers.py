@@ -36,6 +36,7 @@ from mockupaws.ingest_gateway.spool_file import NewRequest
 from mockupaws.ingest_gateway.timestamps import TimestampRange
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.errors import place_of
+from mockupaws.runtime.postgres import Pool
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import (
     INGEST_ACK_SECONDS,
@@ -86,6 +87,8 @@ class Gateway:
     spool: Spool
     accepted_requests: AcceptedRequests
     bodies: BodyIntake
+    pool: Pool
+    """For what no copy is kept of: a dry run's policy."""
     storing: dict[bytes, asyncio.Future[None]] = field(default_factory=dict)
     """Keyed requests on their way to disk, by request id."""
     draining: bool = False
@@ -145,7 +148,7 @@ async def _ingest(gateway: Gateway, request: Request, request_id: UUID, now_us: 
     with gateway.bodies.share() as share:
         ingest_request, rejected = await _receive(gateway, request, principal, request_id, now_us, decode, share)
         if request.query_params.get("dry_run", "0") not in ("0", "false", ""):
-            return await _dry_run(ingest_request, rejected)
+            return await _dry_run(gateway, ingest_request, rejected)
         accepted, body_hash_ = len(ingest_request.entries), ingest_request.body_hash
         encoded = NewRequest(request_id.bytes, encode_request(ingest_request), accepted)
         del ingest_request  # while it waits for its ack, a request takes no more memory than its record
@@ -262,13 +265,17 @@ def _accept(request_id: UUID, accepted: int, rejected: list[Rejection], duplicat
     return Response(_encode_json(body), 202, {"X-Request-Id": text}, "application/json")
 
 
-async def _dry_run(ingest_request: IngestRequest, rejected: list[Rejection]) -> Response:
-    from mockupaws.ingest_gateway.dry_run import dry_run  # loads the detectors: only where one is asked for
+async def _dry_run(gateway: Gateway, ingest_request: IngestRequest, rejected: list[Rejection]) -> Response:
+    from mockupaws.ingest_gateway.dry_run import (  # loads the detectors: only where one is asked for
+        dry_run,
+        read_policy,
+    )
 
     if len(ingest_request.entries) > DRY_RUN_MAX_ENTRIES:
         raise RefusedError("too_many_entries", f"a dry run takes at most {DRY_RUN_MAX_ENTRIES} entries")
+    policy = await read_policy(gateway.pool, UUID(bytes=ingest_request.tenant_id), gateway.settings)
     document: dict[str, Any] = await asyncio.get_running_loop().run_in_executor(
-        _dry_run_thread(), dry_run, ingest_request
+        _dry_run_thread(), dry_run, ingest_request, policy
     )
     text = str(UUID(bytes=ingest_request.request_id))
     body = {"request_id": text, "dry_run": True, **document, "rejected": rejected}

@@ -29,6 +29,7 @@ SECRETS = frozenset(
         "jwt_secret",
         "jwt_previous_secret",
         "audit_key",
+        "tenant_key_secret",
     }
 )
 """Settings that are secrets or hold one: `<NAME>_FILE` names a file to read it from; none is ever logged."""

@@ -51,14 +51,14 @@ class CompiledPolicy:
                 pieces = _normalised_pattern(allowed.type, allowed.pattern)
                 self._allowed_patterns.setdefault(allowed.type, []).append(pieces)
         self._types_with_digests = frozenset(pii_type for pii_type, _ in self._allowed_digests)
-        self._shadow_of: Mapping[str, Action] = document.shadow.actions
+        self.shadow_actions: Mapping[str, Action] = document.shadow.actions
         self.fields = FieldSelector(
             (field.path, field.treat_as if field.treat_as is not None else NEVER_SCAN) for field in document.fields
         )
         self.treats_fields = any(field.treat_as is not None for field in document.fields)
         self.line_dropping_bits = sum(PII_BIT[name] for name, act in self._action_of.items() if act == "drop_line")
         """A line in which one of these types was found is dropped."""
-        self._only_masks = set(self._action_of.values()) == {"mask"} and not document.allow and not self._shadow_of
+        self._only_masks = set(self._action_of.values()) == {"mask"} and not document.allow and not self.shadow_actions
 
     def apply(self, draft: Draft, findings: list[Found]) -> Applied:
         """Each finding becomes a plain mark in the draft, however the policy has it in the end."""
@@ -89,7 +89,7 @@ class CompiledPolicy:
                 final = self._final(pii_type, original, plain)
                 kept.append(found)
                 mask |= PII_BIT[pii_type]
-                if pii_type in self._shadow_of:
+                if pii_type in self.shadow_actions:
                     shadow.append(pii_type)
             if final is not plain:
                 held.append(Held(length, length + len(plain), final))

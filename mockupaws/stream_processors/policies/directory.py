@@ -13,7 +13,7 @@ import msgspec
 
 from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
 from mockupaws.stream_processors.policies.document import PolicyError, read_policy
-from mockupaws.stream_processors.policies.tenant_keys import KeyRefusedError, TenantKey, unwrap_key
+from mockupaws.stream_processors.policies.tenant_keys import KeyRefusedError, unwrap_key
 
 SNAPSHOT_VERSION = 1
 
@@ -81,21 +81,26 @@ class PolicyDirectory:
 
     def _compile(self, record: PolicyRecord) -> None:
         """Keeps the version before where a newer release wrote what this one can't read."""
-        self.problems.pop(record.tenant_id, None)
-        try:
-            document = read_policy(msgspec.json.decode(record.document))
-        except (PolicyError, msgspec.DecodeError) as error:
-            self.problems[record.tenant_id] = f"{type(error).__name__}: version {record.version} can't be read"
-            return
-        key = None
-        try:
-            key = self._key_of(record)
-        except KeyRefusedError as error:
-            if document.needs_key:
-                self.problems[record.tenant_id] = str(error)
-        self._compiled[record.tenant_id] = CompiledPolicy(document, record.version, key)
+        compiled, problem = compile_record(record, self._secret)
+        if compiled is not DEFAULT_POLICY:
+            self._compiled[record.tenant_id] = compiled
+        if problem is None:
+            self.problems.pop(record.tenant_id, None)
+        else:
+            self.problems[record.tenant_id] = problem
 
-    def _key_of(self, record: PolicyRecord) -> TenantKey | None:
-        if record.key_number is None or record.wrapped_key is None:
-            return None
-        return unwrap_key(self._secret, UUID(bytes=record.tenant_id), record.key_number, record.wrapped_key)
+
+def compile_record(record: PolicyRecord, secret: str) -> tuple[CompiledPolicy, str | None]:
+    """The policy, and why it isn't as it is written; the default one where it can't be read at all."""
+    try:
+        document = read_policy(msgspec.json.decode(record.document))
+    except (PolicyError, msgspec.DecodeError) as error:
+        return DEFAULT_POLICY, f"{type(error).__name__}: version {record.version} can't be read"
+    key, problem = None, None
+    if record.key_number is not None and record.wrapped_key is not None:
+        try:
+            key = unwrap_key(secret, UUID(bytes=record.tenant_id), record.key_number, record.wrapped_key)
+        except KeyRefusedError as error:
+            problem = str(error)
+    compiled = CompiledPolicy(document, record.version, key)
+    return compiled, (problem or "its key is missing") if compiled.lacks_key else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from mockupaws.schemas.pii_types import PII_TYPES
+from mockupaws.stream_processors.policies.tenant_keys import TenantKey
 
 DROPPED = b"[DROPPED]"
 LINE_DROPPED = b"[LINE_DROPPED]"
@@ -36,6 +37,14 @@ def hashed(pii_type: str, digest: str) -> bytes:
 def encrypted(pii_type: str, token: str) -> bytes:
     """`token`: unpadded URL-safe base64 of at least 24 characters."""
     return f"[{pii_type}:e:{token}]".encode()
+
+
+def marks_of_value(key: TenantKey, pii_type: str, value: str) -> list[str]:
+    """The hashed and the encrypted mark of a value of this type."""
+    return [
+        hashed(pii_type, key.digest(pii_type, value)).decode(),
+        encrypted(pii_type, key.encrypt(pii_type, value.encode())).decode(),
+    ]
 
 
 def is_mark(text: bytes) -> bool:

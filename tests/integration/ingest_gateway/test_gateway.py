@@ -342,6 +342,24 @@ async def test_dry_run_stores_nothing(settings: Settings, demo: Any, client: htt
     assert await stored(settings) == []
 
 
+async def test_a_dry_run_redacts_by_the_tenants_policy(
+    settings: Settings, demo: Any, client: httpx.AsyncClient
+) -> None:
+    connection = await asyncpg.connect(settings.postgres_owner_url, timeout=10)
+    try:
+        await connection.execute(
+            "INSERT INTO redaction_policies (tenant_id, version, document, created_by) VALUES ($1, 4, $2, 'test')",
+            demo.tenant_id,
+            '{"actions": {"EMAIL": "drop"}}',
+        )
+    finally:
+        await connection.close()
+    answer = await client.post(INGEST + "?dry_run=1", json=body_of(demo, "mail jo@example.com"), timeout=60)
+    document = answer.json()
+    assert (document["policy_version"], document["entries"][0]["message"]) == (4, "mail [DROPPED]")
+    assert [finding["action"] for finding in document["entries"][0]["findings"]] == ["drop"]
+
+
 async def test_without_kafka_it_refuses_at_once_and_says_so(settings: Settings, demo: Any) -> None:
     away = dataclasses.replace(settings, kafka_bootstrap_servers="127.0.0.1:1", spool_max_bytes=0)
     async with gateway(away) as client:
