@@ -6,7 +6,7 @@ PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; d
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
 UNIT := tests/unit tests/contract
 
-.PHONY: help up down status clean test test-unit check format bench bench-analysis accuracy lock ready ready-to-test
+.PHONY: help up down status clean test test-unit check format bench bench-analysis accuracy drill soak mutations lock ready ready-to-test
 .DEFAULT_GOAL := help
 
 help: ## Shows this list
@@ -49,6 +49,15 @@ bench-analysis: ready-to-test ## Measures the analysis of a line alone: µs by k
 
 accuracy: ready-to-test ## Precision, recall and F2 by type on the labelled lines; writes docs/accuracy.md
 	@$(VENV)/bin/python -m tests.accuracy.measure
+
+drill: ready-to-test ## Every fault under load, each line counted afterwards (30 min); ARGS="--faults F23 --seed 7" chooses
+	@$(VENV)/bin/python -m tests.adversity.drill $(ARGS)
+
+soak: ready-to-test ## 20 minutes of load while each process is killed in turn; plot and summary to docs/soak
+	@$(VENV)/bin/python -m tests.adversity.soak --write $(ARGS)
+
+mutations: ready-to-test ## Takes each safeguard out of a copy of the code and shows the test that then fails
+	@$(VENV)/bin/python -m tests.adversity.mutations $(ARGS)
 
 lock: ready-to-test ## Writes the lock files anew from pyproject.toml
 	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -85,15 +85,15 @@ class RunningStack:
     @property
     def settings(self) -> Settings:
         """As the processes have them, addresses and secrets filled in."""
-        return self._installation.settings
+        return self.installation.settings
 
     @property
-    def _installation(self) -> Installation:
+    def installation(self) -> Installation:
         return Installation.open(Settings.from_environ({k: v for k, v in self.environ.items() if k.startswith(PREFIX)}))
 
     def status(self) -> list[dict[str, Any]]:
         """What `mockupaws status --json` prints, without the start of another interpreter."""
-        return describe_processes(self._installation)
+        return describe_processes(self.installation)
 
     def is_ready(self) -> bool:
         processes = self.status()

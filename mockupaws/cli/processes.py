@@ -8,7 +8,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from mockupaws.runtime.embedded.installation import LOOPBACK, Installation
 from mockupaws.runtime.embedded.kafka_server import KafkaServer
@@ -43,11 +43,14 @@ def health_url(installation: Installation, name: str) -> str | None:
     return None
 
 
-def server_plans(installation: Installation) -> list[ProcessPlan]:
-    """Kafka, Postgres and Valkey, set up where they never ran. Blocks for some seconds the first time."""
+def server_plans(installation: Installation, proxied_kafka: Mapping[int, int] | None = None) -> list[ProcessPlan]:
+    """Kafka, Postgres and Valkey, set up where they never ran. Blocks for some seconds the first time.
+
+    `proxied_kafka`: see KafkaServer.proxied_ports.
+    """
     data, ports = installation.home / "data", installation.ports
     servers: dict[str, KafkaServer | PostgresServer | ValkeyServer] = {
-        "kafka": KafkaServer(data / "kafka", ports["kafka"], ports["kafka_controller"]),
+        "kafka": KafkaServer(data / "kafka", ports["kafka"], ports["kafka_controller"], proxied_kafka or {}),
         "postgres": PostgresServer(data / "postgres", ports["postgres"], installation.secrets["postgres_superuser"]),
         "valkey": ValkeyServer(data / "valkey", ports["valkey"]),
     }

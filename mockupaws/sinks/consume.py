@@ -48,6 +48,8 @@ ATTEMPT_SECONDS = 60.0
 SETTLE_SECONDS = 15.0
 STOP_SECONDS = 8.0
 """How long a stop waits for the running transaction, and then for the consumer, before it goes without them."""
+METADATA_SECONDS = 10
+"""How often topics are looked for: one that was missing at the start (being made anew) is read within this time."""
 _FETCH_MS = 500
 _FETCH_RECORDS = 16
 """Records decompressed at a time: a batch outgrows its limits by no more than these."""
@@ -115,6 +117,7 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
             fetch_min_bytes=settings.sink_fetch_min_bytes,
             fetch_max_wait_ms=settings.sink_fetch_max_wait_ms,
             max_partition_fetch_bytes=settings.sink_fetch_partition_bytes,
+            metadata_max_age_ms=METADATA_SECONDS * 1000,
             max_poll_interval_ms=_DAY_MS,  # a long outage of the store must not cost the membership; the watchdog looks
         )
         self._consumer.subscribe(self._topics, listener=self)

@@ -77,7 +77,9 @@ class Connection:
                 for flow in self._flows.values():
                     tasks.create_task(flow.run())
             ended_well = True
-        except* (OSError, CutError):
+        except* CutError:
+            self._proxy.cuts += 1
+        except* OSError:
             pass
         finally:
             for side in (self._client, self._server):
@@ -93,6 +95,8 @@ class FaultProxy:
 
     def __init__(self, target_port: int, *, port: int = 0, target_host: str = "127.0.0.1") -> None:
         self.target = (target_host, target_port)
+        self.cuts = 0
+        """Connections the faults have cut so far."""
         self.faults: dict[Direction, Faults] = {"to_server": NONE, "to_client": NONE}
         self._listener = _listen(port)
         self.port: int = self._listener.getsockname()[1]

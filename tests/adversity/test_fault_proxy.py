@@ -182,6 +182,7 @@ def test_cut_after_pattern_delivers_it(client: socket.socket, server: EchoServer
     client.sendall(b"MIT;")
     assert server.ended.wait(SECONDS)
     assert (bytes(server.received), server.endings) == (b"helloINSERT COMMIT;", ["reset"])
+    wait_until(lambda: proxy.cuts == 1, "the cut is counted", SECONDS)
 
 
 def test_cut_before_pattern_withholds_the_answer(client: socket.socket, server: EchoServer, proxy: FaultProxy) -> None:

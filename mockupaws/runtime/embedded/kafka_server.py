@@ -9,7 +9,8 @@ import shutil
 import struct
 import subprocess
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mockupaws.runtime.embedded.kafka_jars import fetch_jars
@@ -29,7 +30,6 @@ PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
     "delete.topic.enable": "true",
@@ -76,6 +76,8 @@ class KafkaServer:
     folder: Path
     port: int
     controller_port: int
+    proxied_ports: Mapping[int, int] = field(default_factory=dict)
+    """Fault tests only: further ports to listen on → the port of the proxy before each, which its clients are told."""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -143,10 +145,13 @@ class KafkaServer:
         ]
 
     def _settings(self) -> dict[str, str]:
+        listeners = {"PLAINTEXT": self.port} | {f"PROXIED_{port}": port for port in self.proxied_ports}
+        told = {"PLAINTEXT": self.port} | {f"PROXIED_{port}": told for port, told in self.proxied_ports.items()}
         return {
             **PROPERTIES,
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in ("CONTROLLER", *listeners)),
+            "listeners": _addresses({**listeners, "CONTROLLER": self.controller_port}),
+            "advertised.listeners": _addresses(told),
             "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
             "log.dirs": str(self._storage),
         }
@@ -166,3 +171,7 @@ class KafkaServer:
     @property
     def _logging(self) -> Path:
         return self.folder / "log4j2.properties"
+
+
+def _addresses(ports: Mapping[str, int]) -> str:
+    return ",".join(f"{listener}://127.0.0.1:{port}" for listener, port in ports.items())

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,20 +20,12 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class ProxiedKafkaServer(KafkaServer):
-    proxy_port: int
-
-    def _settings(self) -> dict[str, str]:
-        return KafkaServer._settings(self) | {"advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.proxy_port}"}
-
-
 @pytest.fixture(scope="session")
 def proxied_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultProxy]:
     folder = tmp_path_factory.mktemp("proxied_kafka")
-    port, controller_port = free_ports(2)
-    with FaultProxy(port) as proxy:
-        server = ProxiedKafkaServer(folder, port, controller_port, proxy.port)
+    port, controller_port, proxied_port = free_ports(3)
+    with FaultProxy(proxied_port) as proxy:
+        server = KafkaServer(folder, port, controller_port, {proxied_port: proxy.port})
         server.prepare()
         log_file = folder / "kafka.log"
         plan = server.plan("kafka", log_file)
