@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from mockupaws.cli.check_secrets import risky_settings, weak_secrets
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.embedded.installation import Installation
 from mockupaws.runtime.embedded.supervisor import SupervisorState, read_state
@@ -146,6 +147,17 @@ def check_secret_files(patient: Patient) -> Iterator[Finding]:
             yield Finding("ok", f"{path} is this user's alone")
 
 
+def check_secrets(patient: Patient) -> Iterator[Finding]:
+    if patient.installation is None and not patient.settings.production:
+        return  # the first `mockupaws up` makes them
+    problems = [*weak_secrets(patient.settings), *risky_settings(patient.settings)]
+    for verdict, what, advice in problems:
+        yield Finding(verdict, what, advice)
+    if not problems:
+        kind = "a production installation" if patient.settings.production else "this installation"
+        yield Finding("ok", f"the secrets are fit for {kind}")
+
+
 def check_ports(patient: Patient) -> Iterator[Finding]:
     if patient.state is not None:
         return  # the processes hold them
@@ -256,6 +268,7 @@ LOCAL_CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     check_tokenizer,
     check_disk,
     check_secret_files,
+    check_secrets,
     check_ports,
     check_retention,
     check_processes,

@@ -123,6 +123,8 @@ class Settings:
     """How long a sign-in lasts without the password being given again."""
     audit_key: str = ""
     """Secret under which the audit log is chained; whoever has it can forge the log."""
+    outgoing_allowed_networks: str = ""
+    """Networks (CIDR, separated by commas) that URLs of users may lead into although they aren't public."""
     production: bool = False
     """True: this installation holds real data, and `mockupaws doctor` fails where it isn't fit for that."""
 
