@@ -129,10 +129,12 @@ async def _ready(request: Request) -> Response:
         detail["gateway"] = "draining"
     if not gateway.publisher.ready and not (gateway.publisher.tried and gateway.spool.takes):
         detail["kafka"] = "cut off"
+        if gateway.settings.spool_max_bytes:
+            detail["spool"] = "takes nothing: it is full, or its disk is, or can't be written; the log says which"
     ready = not detail
     if ready and not gateway.publisher.ready:
         detail["kafka"] = "cut off: requests go to the spool"
-    if gateway.spool.waiting:
+    if ready and gateway.spool.waiting:
         detail["spool"] = f"{gateway.spool.waiting} requests wait for the brokers"
     if gateway.accepted_requests.degraded:
         detail["redis"] = "down: this process remembers accepted requests alone"

@@ -147,6 +147,20 @@ async def test_a_full_spool_refuses_and_takes_again_once_drained(
     assert len(await stored(behind_proxy)) == 3
 
 
+async def test_what_a_spool_holds_is_drained_after_it_was_turned_off(
+    behind_proxy: Settings, demo: Any, proxied_kafka: FaultProxy
+) -> None:
+    take_away(proxied_kafka)
+    async with gateway(behind_proxy) as client:
+        client.headers.update(headers_of(demo))
+        await until_ready(client)
+        assert (await client.post(INGEST, json=body_of(demo, "kept"))).status_code == 202
+    proxied_kafka.heal()
+    async with gateway(dataclasses.replace(behind_proxy, spool_max_bytes=0)):
+        await wait_for_messages(behind_proxy, 1)
+    assert await messages_in(behind_proxy) == ["kept"]
+
+
 async def test_not_ready_when_neither_kafka_nor_the_spool_takes(
     behind_proxy: Settings, demo: Any, proxied_kafka: FaultProxy
 ) -> None:
@@ -156,7 +170,9 @@ async def test_not_ready_when_neither_kafka_nor_the_spool_takes(
         client.headers.update(headers_of(demo))
         answer = await client.post(INGEST, json=body_of(demo, "a"))
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_durable")
-        assert await detail_of(client) == (503, {"kafka": "cut off"})
+        status, detail = await detail_of(client)
+        assert (status, detail["kafka"]) == (503, "cut off")
+        assert detail["spool"].startswith("takes nothing")
         (behind_proxy.home / "spool").unlink()
         await until_ready(client)
         assert (await client.post(INGEST, json=body_of(demo, "b"))).status_code == 202

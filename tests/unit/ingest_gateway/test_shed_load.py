@@ -1,0 +1,59 @@
+"""When a request is refused for want of memory, and what the limit is where none is set."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+
+from mockupaws.ingest_gateway.admit import BodyIntake
+from mockupaws.ingest_gateway.errors import RefusedError
+from mockupaws.ingest_gateway.shed_load import MemoryGuard, memory_limit
+
+TEBIBYTE = 1024**4
+
+
+def test_the_configured_limit_goes_first() -> None:
+    assert memory_limit(5_000, 4) == 5_000
+
+
+def test_without_one_the_processes_share_a_part_of_the_memory_there_is() -> None:
+    alone = memory_limit(0, 1)
+    assert 0 < alone < psutil.virtual_memory().total
+    assert memory_limit(0, 4) == alone // 4
+
+
+def test_bodies_between_two_looks_are_counted() -> None:
+    guard = MemoryGuard(TEBIBYTE)
+    guard.check()
+    guard.take(TEBIBYTE // 2)
+    guard.check()
+    guard.take(TEBIBYTE // 4)
+    with pytest.raises(RefusedError, match="memory") as refused:
+        guard.check()
+    assert (refused.value.kind.status, refused.value.kind.code) == (503, "overloaded")
+    guard.take(1000)  # a body that is half read goes on while newcomers are refused
+    with pytest.raises(RefusedError):
+        guard.take(TEBIBYTE // 10)
+
+
+async def test_a_body_is_refused_as_soon_as_it_does_not_fit() -> None:
+    guard = MemoryGuard(TEBIBYTE)
+    intake = BodyIntake(TEBIBYTE * 4, guard)
+    with intake.share() as share:
+        guard.take(TEBIBYTE // 10 * 7)
+        with pytest.raises(RefusedError, match="memory"):
+            share.take(TEBIBYTE // 5)
+    with pytest.raises(RefusedError):
+        intake.share()
+
+
+async def test_what_a_request_held_is_given_back() -> None:
+    intake = BodyIntake(1000, MemoryGuard(TEBIBYTE))
+    with intake.share() as share:
+        share.take(900)
+        share.shrink_to(100)
+        with intake.share() as other:
+            other.take(900)
+        share.shrink_to(500)  # never more than was taken
+    with intake.share() as share:
+        share.take(1000)
