@@ -4,7 +4,7 @@ RUN := $(VENV)/bin/mockupaws
 # The first of these that is new enough; `make PYTHON=/path/to/python3.12 up` chooses another.
 PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
-UNIT := tests/unit tests/contract
+UNIT := tests/unit tests/contract tests/accuracy
 
 .PHONY: help up down status clean test test-unit check format bench bench-analysis accuracy drill soak mutations lock ready ready-to-test
 .DEFAULT_GOAL := help

@@ -20,6 +20,7 @@ from mockupaws.schemas.requests import Entry, IngestRequest
 from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
 from mockupaws.stream_processors.count_sqs_blocks import count_sqs_blocks
 from mockupaws.stream_processors.count_tokens import TokenCounter
+from mockupaws.stream_processors.detect_pii.compiled_database import cache_folder
 from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, Scanner
 from mockupaws.stream_processors.detect_pii.table import RULE_VERSIONS
 from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
@@ -80,7 +81,7 @@ class Analyser:
     """All steps, loaded once per process. Not to be shared between threads (the scan isn't)."""
 
     def __init__(self, scanner: Scanner | None = None, count_tokens: CountTokens | None = None) -> None:
-        self._scanner = scanner or Scanner()
+        self._scanner = scanner or Scanner(folder=cache_folder())
         self._count_tokens = count_tokens or TokenCounter()
         self._encode_json = msgspec.json.Encoder().encode
         self._redactor_of = lru_cache(_CACHED_POLICIES)(self._new_redactor)

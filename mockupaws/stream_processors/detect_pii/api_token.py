@@ -49,7 +49,9 @@ _PREFIXES = (
     "ASCVX[A-Za-z0-9]{20}",
 )
 _ISSUED = "|".join(_PREFIXES)
-_ISSUED_TOKEN = re.compile(rf"(?<![A-Za-z0-9_])(?:{_ISSUED})[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*={{0,2}}".encode())
+_ISSUED_TOKEN = re.compile(
+    rf"(?<![A-Za-z0-9_])(?:{_ISSUED})[A-Za-z0-9_-]{{0,512}}(?:\.[A-Za-z0-9_-]{{1,256}}){{0,4}}={{0,2}}".encode()
+)
 _ISSUED_LONGEST = 100
 _CREDENTIALS = re.compile(rb"[A-Za-z0-9._~+/-]{1,4096}={0,2}")
 _CREDENTIALS_SHORTEST = 12
@@ -67,11 +69,11 @@ _PLACE_IN_LIST = re.compile(
 _KEY_NAME = re.compile(rb"(?:api[_. -]?key|api[_-]?secret)\W{0,6}\Z", re.IGNORECASE)
 _LONGEST_NAME = 40
 _NAME_AT_END = re.compile(rf"{_NAMES}\Z".encode(), re.IGNORECASE)
-_RANDOM = re.compile(rb"(?=[^\x00]*[0-9])(?=[^\x00]*[A-Za-z])[A-Za-z0-9._~+/=%:-]{12,}\Z")
+_RANDOM = re.compile(rb"(?=[^\x00]{0,4096}[0-9])(?=[^\x00]{0,4096}[A-Za-z])[A-Za-z0-9._~+/=%:-]{12,4096}\Z")
 _UUID = re.compile(rb"(?:urn:uuid:)?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z", re.IGNORECASE)
 _NOT_RANDOM = re.compile(
-    rb"(?:https?|s3|arn|file|kafka|tcp|org|com|io|java|sha256|sha1|sha512|md5)[:.].*"
-    rb"|[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9.:]+[a-zA-Z]{0,2}|[a-z]+(?:[-_.][a-z]+)*[0-9]{0,3}|/.*|.*\.(?:[a-z]{2,5}|java:[0-9]+)",
+    rb"(?:https?|s3|arn|file|kafka|tcp|org|com|io|java|sha256|sha1|sha512|md5)[:.].{0,4096}"
+    rb"|[0-9]{4}-[0-9]{2}-[0-9]{2}.{0,4096}|[0-9.:]{1,4096}[a-zA-Z]{0,2}|[a-z]{1,64}(?:[-_.][a-z]{1,64}){0,32}[0-9]{0,3}|/.{0,4096}|.{0,4096}\.(?:[a-z]{2,5}|java:[0-9]{1,9})",
     re.DOTALL,
 )
 """Addresses, times, numbers, words joined by signs, folders and files: no token, though long."""

@@ -18,13 +18,13 @@ _VALUE = re.compile(
 )
 _MASK_CHARACTERS = rb"(?:[*xX.#_-]|\xe2\x80\xa2|\xe2\x97\x8f)"
 _MASKED = re.compile(
-    rb"%b{2,}[A-Za-z0-9]{0,4}|.{0,4}\*{3,}.{0,4}|.{0,3}\[[A-Z0-9_]+(?::[^\]]{1,400})?\].*"
-    rb"|[\[<({%%]*\s*(?:redacted|masked|hidden|filtered|removed|secret|omitted|protected|sensitive|null|nil|none|undefined"
+    rb"%b{2,512}[A-Za-z0-9]{0,4}|.{0,4}\*{3,512}.{0,4}|.{0,3}\[[A-Z0-9_]{1,40}(?::[^\]]{1,400})?\].{0,512}"
+    rb"|[\[<({%%]{0,4}\s{0,8}(?:redacted|masked|hidden|filtered|removed|secret|omitted|protected|sensitive|null|nil|none|undefined"
     rb"|empty|true|false|yes|no|n/a|unset|required|invalid|missing|string|password|passwd|token|not[ _-]set|unknown"
     rb"|your[_ -].{0,40}|my[_-]?(?:password|secret|token)|example|placeholder|dummy|todo|tbd|default|enabled|disabled|optional"
     rb"|value|bytes|text|char|varchar.{0,6}|str|int|object|expired|incorrect|wrong|changed|reset|ok|failed|failure|success)"
-    rb"\s*[\])>}%%]*"
-    rb"|\$(?:\{?[A-Za-z_][A-Za-z0-9_.:-]*\}?|[({].*|[0-9])?|\{\{.*|%%[sdv(].*|<[^>]*>?|\?|:[a-z_]+|@[a-z_]+|#\{.*|"
+    rb"\s{0,8}[\])>}%%]{0,4}"
+    rb"|\$(?:\{?[A-Za-z_][A-Za-z0-9_.:-]{0,512}\}?|[({].{0,512}|[0-9])?|\{\{.{0,512}|%%[sdv(].{0,512}|<[^>]{0,512}>?|\?|:[a-z_]{1,64}|@[a-z_]{1,64}|#\{.{0,512}|"
     % _MASK_CHARACTERS,
     re.IGNORECASE | re.DOTALL,
 )

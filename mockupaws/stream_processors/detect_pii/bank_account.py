@@ -21,8 +21,11 @@ LENGTH_OF_COUNTRY: dict[str, int] = {
 
 _COUNTRIES = "|".join(LENGTH_OF_COUNTRY)
 _HEAD = rf"(?:{_COUNTRIES})[0-9]{{2}}[ -]?[A-Z0-9]{{4}}[ -]?[A-Z0-9]{{4}}[ -]?[A-Z0-9]{{3}}"
-_HEAD_AT_END = re.compile(rf"(?<![A-Za-z0-9_])(?:{_HEAD})\Z".encode(), re.IGNORECASE)
-_HEAD_LONGEST = 18
+_HEAD_LENGTHS = (15, 18, 16, 17)
+"""Compact, in groups of four, and what is neither: tried in this order."""
+_HEAD_BYTES = re.compile(
+    rf"(?:{_COUNTRIES})[0-9]{{2}}[ -]?[A-Z0-9]{{4}}[ -]?[A-Z0-9]{{4}}[ -]?[A-Z0-9]{{3}}".encode(), re.IGNORECASE
+)
 _WHOLE = {
     country.encode(): re.compile(
         rf"[A-Z]{{2}}[0-9]{{2}}(?:[ -]?[A-Z0-9]){{{length - 4}}}(?![A-Za-z0-9])".encode(), re.IGNORECASE
@@ -30,26 +33,30 @@ _WHOLE = {
     for country, length in LENGTH_OF_COUNTRY.items()
 }
 _LEAST_DIGITS = 8
-_VALUE_OF_LETTER = {ord(letter): str(value).encode() for value, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 10)}
+_VALUE_OF_LETTER = {ord(letter): str(value) for value, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 10)}
 
 
 def passes_mod_97(iban: bytes) -> bool:
     """ISO 7064: country and check digits moved to the end, letters as 10 to 35, the number is 1 modulo 97."""
-    moved = iban[4:] + iban[:4]
-    return int(b"".join(_VALUE_OF_LETTER.get(character) or bytes((character,)) for character in moved)) % 97 == 1
+    moved = (iban[4:] + iban[:4]).decode("ascii")
+    return int(moved.translate(_VALUE_OF_LETTER)) % 97 == 1
 
 
 def check_iban(data: bytes, end: int) -> Span | None:
-    head = _HEAD_AT_END.search(data, max(0, end - _HEAD_LONGEST - 1), end)
-    if head is None:
+    """The hit ends with the fifteenth letter or digit."""
+    for length in _HEAD_LENGTHS:
+        start = end - length
+        if start >= 0 and _HEAD_BYTES.fullmatch(data, start, end):
+            break
+    else:
         return None
-    whole = _WHOLE[head[0][:2].upper()].match(data, head.start())
-    if whole is None:
+    whole = _WHOLE[data[start : start + 2].upper()].match(data, start)
+    if whole is None or data[start - 1 : start].isalnum():
         return None
     compact = whole[0].translate(None, b" -").upper()
-    if sum(48 <= character < 58 for character in compact) < _LEAST_DIGITS or not passes_mod_97(compact):
+    if len(compact.translate(None, b"0123456789")) > len(compact) - _LEAST_DIGITS or not passes_mod_97(compact):
         return None
-    return whole.span()
+    return start, whole.end()
 
 
 IBAN = Detector(

@@ -8,7 +8,7 @@ from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
 
 _WORDS = (
     rb"birth[_ -]?(?:date|day)?|\bdob\b|_dob\b|dob(?=[\"'=:_])|d\.o\.b\.?|\bborn\b|nascita|\bnat[oa]\b|naissance|\bn\xc3\xa9e?(?![A-Za-z])"
-    rb"|\bnee? le\b|geboren|geburt[a-z]*|\bgeb\.|nacid[oa]|nacimiento|\bb-?day\b|nascimento|geboortedatum"
+    rb"|\bnee? le\b|geboren|geburt[a-z]{0,12}|\bgeb\.|nacid[oa]|nacimiento|\bb-?day\b|nascimento|geboortedatum"
 )
 _WORD = re.compile(_WORDS, re.IGNORECASE)
 _MONTH = (
@@ -18,7 +18,7 @@ _MONTH = (
 _YEAR = rb"(?:19[0-9]{2}|20[0-2][0-9])"
 _DATE = (
     rb"(?:%(y)b(?P<a>[-/.])(?:0?[1-9]|1[0-2])(?P=a)(?:0?[1-9]|[12][0-9]|3[01])"
-    rb"|(?:0?[1-9]|[12][0-9]|3[01])(?P<b>[-/. ])(?:0?[1-9]|[12][0-9]|3[01])(?P=b)(?:%(y)b|[0-9]{2})"
+    rb"|(?:0?[1-9]|[12][0-9]|3[01])(?P<b>[-/. ])(?:0?[1-9]|[12][0-9]|3[01])(?P=b)(?:%(y)b|(?P<short>[0-9]{2}))"
     rb"|(?:0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th|er|\.|\xc2\xba)?[ -]?(?:of |de |di )?%(m)b[ ,-]{1,2}(?:de |del )?%(y)b"
     rb"|%(m)b[ -](?:0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?,?[ -]%(y)b"
     rb"|%(y)b[ -]%(m)b[ -](?:0?[1-9]|[12][0-9]|3[01])"
@@ -27,14 +27,23 @@ _DATE = (
 _AFTER = re.compile(
     rb"[^0-9\x00\n;{}]{0,30}?(?<![0-9A-Za-z])(?P<date>%b)(?![0-9A-Za-su-z]|[-/.][0-9])" % _DATE, re.IGNORECASE
 )
+_TIGHT_GAP = re.compile(
+    rb"[^A-Za-z]{0,6}(?:(?:on|is|was|il|am|le|el|di|de|date|day)[^A-Za-z]{1,3}){0,2}", re.IGNORECASE
+)
 _LOOK_BACK = 64
 
 
 def check_named(data: bytes, end: int) -> Span | None:
     """The hit ends with the first digit after the word."""
     word = last_match(_WORD, data, max(0, end - _LOOK_BACK), end)
-    date = None if word is None else _AFTER.match(data, word.end())
-    return None if date is None else date.span("date")
+    if word is None:
+        return None
+    date = _AFTER.match(data, word.end())
+    if date is None:
+        return None
+    if date["short"] and not _TIGHT_GAP.fullmatch(data, word.end(), date.start("date")):  # it may be a version as well
+        return None
+    return date.span("date")
 
 
 DATE_OF_BIRTH = Detector(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 
 _ESCAPE = re.compile(
     rb"%(?:25){0,3}(?P<percent>[2-7][0-9A-Fa-f])"
@@ -17,21 +18,23 @@ _ESCAPE = re.compile(
 )
 _NAMED = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'", b"commat": b"@"}
 _CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
-_SIGNS = (b"%", b"\\", b"&#", b"&quot;", b"&lt;", b"&amp;", b"&commat;")
+_SIGNS = (b"%", b"\\")
+ENTITY = r"&(?:#[0-9x]|amp;|lt;|gt;|quot;|apos;|commat;)"
+"""For the scan: `&` alone stands in most URLs, so it is the scan that finds these."""
 
 
 class Decoded:
     """The lines that hold escapes, decoded and joined by NUL."""
 
-    def __init__(self, data: bytes) -> None:
-        """`data` is lines joined by NUL."""
+    def __init__(self, data: bytes, entities: Sequence[int]) -> None:
+        """`data` is lines joined by NUL; `entities`: where ENTITY was found."""
         pieces: list[bytes] = []
         self._starts: list[int] = []
         """Where each piece starts in the decoded text."""
         self._origins: list[tuple[int, int]] = []
         """Where it stands in `data`: start and end."""
         length = 0
-        for start, end in _lines_with_signs(data):
+        for start, end in _lines_with_signs(data, entities):
             position = start
             for escape in _ESCAPE.finditer(data, start, end):
                 character = _character(escape)
@@ -70,18 +73,27 @@ class Decoded:
         return start + offset if copied else edge
 
 
-def _lines_with_signs(data: bytes) -> list[tuple[int, int]]:
+def _lines_with_signs(data: bytes, entities: Sequence[int]) -> list[tuple[int, int]]:
     """Start and end of each line that may hold an escape, in order."""
     found: set[tuple[int, int]] = set()
     for sign in _SIGNS:
         position = data.find(sign)
         while position >= 0:
-            start = data.rfind(b"\0", 0, position) + 1
-            end = data.find(b"\0", position)
-            end = len(data) if end < 0 else end
-            found.add((start, end))
-            position = data.find(sign, end)
+            line = _line_around(data, position)
+            found.add(line)
+            position = data.find(sign, line[1])
+    end = 0
+    for position in entities:
+        if position > end:
+            line = _line_around(data, position - 1)
+            found.add(line)
+            end = line[1]
     return sorted(found)
+
+
+def _line_around(data: bytes, position: int) -> tuple[int, int]:
+    end = data.find(b"\0", position)
+    return data.rfind(b"\0", 0, position) + 1, len(data) if end < 0 else end
 
 
 def _character(escape: re.Match[bytes]) -> bytes | None:

@@ -18,6 +18,9 @@ Span = tuple[int, int]
 Check = Callable[[bytes, int], Span | None]
 """(bytes, offset of the hit's end) → the exact span, or None where the hit is no finding."""
 
+UNEXAMINED = "bound.unexamined"
+"""Rule of a line with more hits than are looked at: the line as a whole is the finding."""
+
 
 def last_match(pattern: re.Pattern[bytes], data: bytes, start: int, end: int) -> re.Match[bytes] | None:
     """The match that begins last between two places."""

@@ -8,11 +8,11 @@ from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
 
 _MAX_LOCAL = 64
 _MAX_DOMAIN = 255
-_LOCAL_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-%'")
+_LOCAL_REVERSED = re.compile(rb"[A-Za-z0-9._+\-%']{0,64}")
 _DOMAIN = re.compile(
-    rb"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+(?:[A-Za-z]{2,24}|xn--[A-Za-z0-9-]{2,59})(?![A-Za-z0-9_-])"
+    rb"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,16}(?:[A-Za-z]{2,24}|xn--[A-Za-z0-9-]{2,59})(?![A-Za-z0-9_-])"
 )
-_ENCODED_DELIMITER = re.compile(rb"%(?:25)*(?:2[0267CF]|3[ABCDEF]|5B|7B|0[AD])", re.IGNORECASE)
+_ENCODED_DELIMITER = re.compile(rb"%(?:25){0,4}(?:2[0267CF]|3[ABCDEF]|5B|7B|0[AD])", re.IGNORECASE)
 _ESCAPE_LETTERS = b"nrtbf"
 _NO_TOP_LEVEL_DOMAIN = frozenset(
     b"png jpg jpeg gif svg webp ico css js mjs cjs ts tsx jsx json html htm xml yaml yml md txt py so dll jar gz zip exe "
@@ -32,24 +32,27 @@ def check_at_sign(data: bytes, end: int) -> Span | None:
     domain = _DOMAIN.match(data, sign + 1, sign + 1 + _MAX_DOMAIN)
     if domain is None or domain[0].rpartition(b".")[2].lower() in _NO_TOP_LEVEL_DOMAIN:
         return None
-    start = sign
-    floor = max(0, sign - _MAX_LOCAL)
-    while start > floor and data[start - 1] in _LOCAL_CHARACTERS:
-        start -= 1
-    for delimiter in _ENCODED_DELIMITER.finditer(data, start, sign):
-        start = delimiter.end()
-    if data[start - 1 : start] == b"\\" and data[start] in _ESCAPE_LETTERS:
+    before = data[max(0, sign - _MAX_LOCAL) : sign]
+    reversed_local = _LOCAL_REVERSED.match(before[::-1])
+    start = sign - (reversed_local.end() if reversed_local else 0)
+    if b"%" in before:
+        for delimiter in _ENCODED_DELIMITER.finditer(data, start, sign):
+            start = delimiter.end()
+    previous = data[start - 1 : start]
+    if previous == b"\\" and data[start] in _ESCAPE_LETTERS:
         start += 1
     while start < sign and data[start] in b".'%-+":
         start += 1
     local = data[start:sign]
-    if (
-        not local
-        or local.endswith(b".")
-        or (local in _VERSION_CONTROL_USERS and data[domain.end() : domain.end() + 1] in (b":", b"/"))
-    ):
+    if not local or local.endswith(b"."):
         return None
-    if _NOT_MAIL.search(data, max(0, start - 8), start) or _MESSAGE_ID.search(data, max(0, start - 20), start):
+    if data[domain.end() : domain.end() + 1] == b"(":  # `Object@1b6d3586.run(`
+        return None
+    if local in _VERSION_CONTROL_USERS and data[domain.end() : domain.end() + 1] in (b":", b"/"):
+        return None
+    if previous in (b":", b"/", b"@") and _NOT_MAIL.search(data, max(0, start - 8), start):
+        return None
+    if previous in (b"<", b"=") and _MESSAGE_ID.search(data, max(0, start - 20), start):
         return None
     return start, domain.end()
 
@@ -77,6 +80,7 @@ EMAIL = Detector(
         "mail of m***@example.com masked",
         "[EMAIL] logged in",
         "java.lang.Object@1b6d3586",
+        "at com.example.Job@1b6d3586.run(Job.java:7)",
         "message-id=<20261123.4F2A@mx.example.com>",
     ),
 )

@@ -7,17 +7,13 @@ import socket
 
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
 
-_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_IPV4_LONGEST = 15
-_IPV4_AT_END = re.compile(rf"(?<![0-9A-Za-z_.])(?:{_OCTET}\.){{3}}{_OCTET}\Z".encode())
+_OCTET_REVERSED = rb"(?:[0-5]52|[0-9][0-4]2|[0-9][0-9]1|[0-9][1-9]|[0-9])"
 _NAMES_VERSION = b"version versions release firmware driver build kernel".split()
 _PRODUCTS = (
     b"v ver rev revision fw assembly chrome chromium crios headlesschrome edg edga edgios opr vivaldi yabrowser electron "
     b"samsungbrowser firefox fxios safari"
 ).split()
-_CHANGES = (
-    b"upgraded upgrading upgrade downgraded downgrading downgrade installed installing updated updating setting".split()
-)
+_CHANGES = b"upgraded upgrading upgrade downgraded downgrading downgrade installed installing updated updating".split()
 _NOT_CHANGED = b"on by with for via in host node server client peer ip address at from to".split()
 
 
@@ -25,16 +21,23 @@ def _reversed(words: list[bytes]) -> bytes:
     return b"|".join(word[::-1] for word in words)
 
 
-_VERSION_BEFORE_REVERSED = re.compile(
-    rb"v?[\"']?(?:[ =:/]{1,3}[\"']?\.?(?:(?:%b)(?![0-9A-Za-z_])|(?:%b))"
+_VERSION_BEFORE = (
+    rb"[~_$]|-[A-Za-z]"
+    rb"|v?[\"']?(?:[ =:/]{1,3}[\"']?\.?(?:(?:%b)(?![0-9A-Za-z_])|(?:%b))"
     rb"| (?:(?:morf|ot) )?(?:(?!(?:%b) )[^ \x00]{2,30} )?(?:%b)(?![0-9A-Za-z_]))"
-    % (_reversed(_PRODUCTS), _reversed(_NAMES_VERSION), _reversed(_NOT_CHANGED), _reversed(_CHANGES)),
+    % (_reversed(_PRODUCTS), _reversed(_NAMES_VERSION), _reversed(_NOT_CHANGED), _reversed(_CHANGES))
+)
+_IPV4_REVERSED = re.compile(
+    rb"%(octet)b(?:\.%(octet)b){3}(?![0-9A-Za-z_.])"
+    rb"(?:(?P<version>%(version)b)|(?P<product>/(?-i:[A-Za-z0-9_.-]{1,24}[A-Z])(?![A-Za-z0-9._/-]))"
+    rb"|(?P<range>(?: ot | >- | >= |>-)(?=(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z.])))|)"
+    % {b"octet": _OCTET_REVERSED, b"version": _VERSION_BEFORE},
     re.IGNORECASE,
 )
-"""Read backwards from the number, so that it fails at the first character that fits no version."""
-_PRODUCT_REVERSED = re.compile(rb"/[A-Za-z0-9_.-]{1,24}[A-Z](?![A-Za-z0-9._/-])")
-_VERSION_RANGE_REVERSED = re.compile(rb"(?: ot | >- | >= |>-)((?:[0-9]{1,3}\.){3}[0-9]{1,3})(?![0-9A-Za-z.])")
-_LOOK_BACK = 64
+"""An address, and what makes it a version, read backwards from its end: it fails at the first character that fits not."""
+_LOOK_BACK = 80
+_LONGEST_RANGE = 3
+_REDUCED_VERSION = b".0.0.0"
 _NUMBER_AFTER = re.compile(rb" (?:runtime|sdk)\b|\.?[0-9A-Za-z_]|-(?![0-9]{1,3}\.[0-9]{1,3}\.)[0-9A-Za-z]")
 
 _IPV6_REVERSED = re.compile(rb"[0-9A-Fa-f:.]{1,45}")
@@ -48,27 +51,29 @@ _IPV6_TRAILING = b".:"
 
 
 def check_ipv4(data: bytes, end: int) -> Span | None:
-    found = _IPV4_AT_END.search(data, max(0, end - _IPV4_LONGEST - 1), end)
-    if found is None or _NUMBER_AFTER.match(data, end):
+    return _address(data, end, _LONGEST_RANGE)
+
+
+def _address(data: bytes, end: int, steps: int) -> Span | None:
+    if _NUMBER_AFTER.match(data, end) or (data.endswith(_REDUCED_VERSION, 0, end) and _is_product(data, end)):
         return None
-    return None if _is_version(data, found.start(), end) else found.span()
+    found = _IPV4_REVERSED.match(data[max(0, end - _LOOK_BACK) : end][::-1])
+    if found is None:
+        return None
+    kind = found.lastgroup
+    if kind is None:
+        return end - found.end(), end
+    if kind == "version" or (kind == "product" and data[end : end + 1] != b":"):
+        return None
+    if kind == "range" and steps and _address(data, end - found.end(), steps - 1) is None:
+        return None  # of `1.2.3.4 to 1.2.3.5` both are versions, or none is
+    return end - found.start(kind), end
 
 
-def _is_version(data: bytes, start: int, end: int) -> bool:
-    """Whether what stands before the number, or before the one it follows in `1.2.3.4 to 1.2.3.5`, says so."""
-    for _ in range(4):
-        before = data[max(0, start - _LOOK_BACK) : start][::-1]
-        if before[:1] in (b"~", b"_", b"$") or (before[:1] == b"-" and before[1:2].isalpha()):
-            return True
-        if _VERSION_BEFORE_REVERSED.match(before):
-            return True
-        if data[end : end + 1] != b":" and _PRODUCT_REVERSED.match(before):
-            return True
-        earlier = _VERSION_RANGE_REVERSED.match(before)
-        if earlier is None:
-            return False
-        start, end = start - earlier.end(), start - earlier.start(1)
-    return False
+def _is_product(data: bytes, end: int) -> bool:
+    """`Chrome/141.0.0.0`, as each browser says of itself in each line of an access log: told at a glance."""
+    slash = data.rfind(b"/", max(0, end - 10), end)
+    return slash > 0 and data[slash - 1 : slash].isalpha()
 
 
 _IPV4_KINDS = (("ipv4.public", 0.95), ("ipv4.private", 0.9), ("ipv4.reserved", 0.8))

@@ -17,11 +17,14 @@ _SUFFIX = r"(?:[_-]?(?:confirm(?:ation)?|new|old|current|again|repeat|plain|text
 _NAMES = rf"(?:(?:{_WORDS}){_SUFFIX}|{_SHORT}|{_SECRETS})"
 _NAME_AT_END = re.compile(rf"{_NAMES}[0-9]?\Z".encode("latin-1"), re.IGNORECASE)
 _SIGN = r"(?:=>|:=|==?|:)"
-_PROSE = re.compile(rb"[A-Za-z]?[a-z'\xc3\xa0-\xc3\xbf]*[.,;:!?]?\Z")
-_STRONG = re.compile(rb"(?=[^\x00]*[0-9!@#$%^&*?_+=-])[^\x00]{6,}\Z")
+_NAME_AT_START = re.compile(rf"[a-z_.-]{{0,16}}{_NAMES}[\"']?{_SIGN}".encode("latin-1"), re.IGNORECASE)
+_PROSE = re.compile(rb"[A-Za-z]?[a-z'\xc3\xa0-\xc3\xbf]{0,64}[.,;:!?]?\Z")
+_STRONG = re.compile(rb"(?:(?=[^\x00]{0,512}[0-9!@#$%^&*?_+=-])|(?=[^\x00]{0,512}[a-z][A-Z]))[^\x00]{6,512}\Z")
 _FOLDER = b"/"
 _TEXT_AFTER = re.compile(rb"[ ][A-Za-z]")
-_CODE = re.compile(rb"(?:[A-Za-z_]\w*(?:\.|->|::))+\w*(?:pass|pwd|secret|key|token|env)\w*\Z", re.IGNORECASE)
+_CODE = re.compile(
+    rb"(?:[A-Za-z_]\w{0,64}(?:\.|->|::)){1,8}\w{0,64}(?:pass|pwd|secret|key|token|env)\w{0,64}\Z", re.IGNORECASE
+)
 _CALL_AFTER = (b"(", b"[")
 _DRIVE = re.compile(rb"[A-Za-z]:\Z")
 
@@ -32,6 +35,8 @@ def check_assignment(data: bytes, end: int) -> Span | None:
         return None
     start, stop = span
     value = data[start:stop]
+    if _NAME_AT_START.match(value):
+        return None
     if value.startswith((_FOLDER, b"org.", b"com.")):
         return None
     if data[start - 1 : start] in (b'"', b"'", b"`"):
@@ -111,10 +116,12 @@ def check_prose(data: bytes, end: int) -> Span | None:
 
 
 _COLUMNS = re.compile(
-    rb"\(([^()\x00]{1,400})\)[ \t\r\n]{0,4}values[ \t\r\n]{0,4}\(((?:'(?:[^'\x00]|'')*'|[^()'\x00]|\([^()\x00]*\)){1,2000})\)",
+    rb"\(([^()\x00]{1,400})\)[ \t\r\n]{0,4}values[ \t\r\n]{0,4}\(((?:'(?:[^'\x00]|''){0,512}'|[^()'\x00]{1,256}+|\([^()\x00]{0,64}\)){1,64}+)\)",
     re.IGNORECASE,
 )
-_FIELD = re.compile(rb"[ \t\r\n]*('(?:[^'\x00]|'')*'|(?:[^,'()\x00]|\([^()\x00]*\))+)[ \t\r\n]*(?:,|\Z)")
+_FIELD = re.compile(
+    rb"[ \t\r\n]{0,8}('(?:[^'\x00]|''){0,512}'|(?:[^,'()\x00]|\([^()\x00]{0,64}\)){1,128})[ \t\r\n]{0,8}(?:,|\Z)"
+)
 
 
 def check_insert(data: bytes, end: int) -> Span | None:
@@ -194,8 +201,8 @@ PASSWORD = Detector(
         ),
         Expression(
             "password.curl_user",
-            r"\bcurl[^\x00\n]{0,200}[ ](?:-u|--user|--proxy-user)[ =]?[\"']?[^\s:\"'\x00]{1,60}:",
-            value_after,
+            r"\bcurl[^\x00\n]{0,200}[ ](?:-u|--user|--proxy-user)[ =]?[\"']?[^\s:\"'\x00]{1,60}:[^\s\x00]",
+            check_unquoted,
             0.9,
         ),
         Expression(

@@ -23,22 +23,23 @@ _OF_NUMBER = frozenset(b"0123456789 ().-/+")
 _PART_BEFORE = re.compile(rb"[0-9A-Za-z_+/]\Z|[0-9][.,:-]\Z")
 _DIGIT_AND_SPACE = re.compile(rb"[0-9] \Z")
 _PART_AFTER = re.compile(rb"[0-9A-Za-z_]|[./:-][0-9]")
-_GROUP_AFTER = re.compile(rb" [0-9]{2,}")
+_GROUP_AFTER = re.compile(rb" [0-9]{2}")
 _NO_TELEPHONE = re.compile(
-    rb"(?:19|20)[0-9]{2}[./-][0-9]{1,2}[./-][0-9]{1,2}.*|[0-9]{1,2}[./-][0-9]{1,2}[./-](?:19|20)[0-9]{2}.*"
-    rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9]+\.[0-9]+|[0-9]{6,8}-[0-9]{6}"
+    rb"(?:19|20)[0-9]{2}[./-][0-9]{1,2}[./-][0-9]{1,2}.{0,48}|[0-9]{1,2}[./-][0-9]{1,2}[./-](?:19|20)[0-9]{2}.{0,48}"
+    rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9]{1,40}\.[0-9]{1,40}|[0-9]{6,8}-[0-9]{6}"
     rb"|[01][0-9][0-3][0-9]/[0-2][0-9][0-5][0-9][0-5][0-9]"
 )
 """Dates, addresses, floats."""
-_THOUSANDS = re.compile(rb"[0-9]{1,3}(?:[ .][0-9]{3}){2,}")
+_THOUSANDS = re.compile(rb"[0-9]{1,3}(?:[ .][0-9]{3}){2,5}")
 
 _STRONG = (
     r"phone|telefon|tel\xc3\xa9fono|t\xc3\xa9l\xc3\xa9phone|\btels?\b|\btel[_.:]|\bt\xc3\xa9l\b|mobile|\bmobil\b"
     r"|m\xc3\xb3vil|\bmovil|cellulare|\bcell\b|\bcel\b|celular|\bfax\b|msisdn|whatsapp|\bwa_id|rufnummer|\bhandy|portable"
     r"|\btfno|\btlf|\bsms\b|\bgsm\b|\bdesk\b|hotline|contact[ _-]?(?:number|no)|callback|caller[ _-]?id|\bph\b|\bmob\b"
+    r"|answering[ ]at|(?:call|reach|ring|text|contact)[ ](?:me|us|him|her|them|you)[ ](?:at|on)"
 )
 _WEAK = (
-    r"\bcall(?:ed|ing|er|s|back)?\b|\bring\b|\bdial(?:l?ed|l?ing)?\b|\btext\b|\b(?:my|our|his|her|their|your|the)[ ]number\b|\bnumber[ ]is\b"
+    r"\bcall(?:ed|ing|er|s|back)?\b|\bring\b|\bdial(?:l?ed|l?ing)?\b|\btext\b|\b(?:my|our|his|her|their|your|the)[ ]number\b"
     r"|\bnumero\b|num\xc3\xa9ro|\bn\xc3\xbamero|\bcontact|chiam|ll\xc3\xa1m|llam|appel|joindre|anruf|erreich|\breach|answering"
     r"|messages?[ ]to|\bsent[ ]to|registered|\botp\b|\brecipient|\bto\"?[:=]|\bfrom\"?[:=]|kontakt|contatt"
 )
@@ -46,7 +47,7 @@ _GAP = rb"[\"'\\ \t\r\n:=>()\[\]#.,+/-]"
 _STRONG_WORD = re.compile(_STRONG.encode("latin-1"), re.IGNORECASE)
 _TIGHT_GAP = re.compile(
     rb"(?:[_ .-]?(?:numbers?|num|nummer|numero|n\xc3\xbamero|num\xc3\xa9ro|nr|no|n|home|work|mobile|office|cell|cellulare|m\xc3\xb3vil"
-    rb"|portable|primary|secondary|type=\\?\"?[a-z]+\\?\"?|[a-z]{1,2}|\xc3\xa8|est|ist|was|dial|fisso|fijo|fixe|privat|code)){0,3}%b{0,8}\Z"
+    rb"|portable|primary|secondary|type=\\?\"?[a-z]{1,16}\\?\"?|[a-z]{1,2}|\xc3\xa8|est|ist|was|dial|fisso|fijo|fixe|privat|code)){0,3}%b{0,8}\Z"
     % _GAP,
     re.IGNORECASE,
 )
@@ -229,7 +230,7 @@ PHONE = Detector(
         ),
         Expression(
             "phone.hinted",
-            rf"(?:{_WEAK})[^0-9\x00\n,;{{}}]{{0,24}}[0-9]{_NEXT}{{5}}",
+            rf"(?:{_WEAK})[^0-9\x00\n,;{{}}?!]{{0,24}}[0-9]{_NEXT}{{5}}",
             check_hinted,
             0.75,
             caseless=True,

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import hyperscan
 
-from mockupaws.runtime.errors import PermanentError
-from mockupaws.stream_processors.detect_pii.decode_escapes import Decoded
-from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
+from mockupaws.stream_processors.detect_pii.compiled_database import open_database
+from mockupaws.stream_processors.detect_pii.decode_escapes import ENTITY, Decoded
+from mockupaws.stream_processors.detect_pii.detector import UNEXAMINED, Detector, Expression
 from mockupaws.stream_processors.detect_pii.table import DETECTORS
 
 SEPARATOR = b"\0"
 """Put between lines that are scanned together; no finding spans it."""
-
-
-class ExpressionRefusedError(PermanentError):
-    """An expression does not compile."""
 
 
 class Found(NamedTuple):
@@ -33,51 +30,120 @@ class Found(NamedTuple):
 
 _Candidate = tuple[int, int, int, int]
 """Start, end, rank of the type, number of the expression."""
+_Hit = tuple[int, int]
+"""End, number of the expression."""
+
+_MOST_HITS_OF_SCAN = 1 << 18
+_LEAST_HITS_OF_LINE = 1024
+_BYTES_PER_FURTHER_HIT = 8
+_ENTITY = Expression("escape.entity", ENTITY, lambda data, end: None, 0.0)
 
 
 class Scanner:
     """All detectors compiled into one database. One scan at a time: not to be shared between threads."""
 
-    def __init__(self, detectors: Sequence[Detector] = DETECTORS) -> None:
-        """Raises ExpressionRefusedError naming the expression that does not compile."""
+    def __init__(self, detectors: Sequence[Detector] = DETECTORS, folder: Path | None = None) -> None:
+        """`folder`: where compiled expressions are kept between starts (None: nowhere).
+
+        Raises ExpressionRefusedError naming the expression that does not compile.
+        """
         self._expressions: list[tuple[Expression, str, int]] = [
             (expression, detector.pii_type, rank)
             for rank, detector in enumerate(detectors)
             for expression in detector.expressions
         ]
-        self._database = _compile([expression for expression, _, _ in self._expressions])
+        self._entity = len(self._expressions)
+        self._database = open_database([*(expression for expression, _, _ in self._expressions), _ENTITY], folder)
         self._scan = self._database.scan
+        self._checks = [(expression.check, rank) for expression, _, rank in self._expressions]
 
     def scan(self, data: bytes) -> list[Found]:
         """The findings in their order, none overlapping another and none spanning SEPARATOR."""
-        candidates = self._candidates(data)
-        decoded = Decoded(data)
+        hits = self._hits(data)
+        if hits is None:
+            return self._scan_apart(data)
+        entities = [end for end, number in hits if number == self._entity]
+        candidates = self._examine(data, hits)
+        decoded = Decoded(data, entities)
         if decoded.text:
-            for start, end, rank, number in self._candidates(decoded.text):
+            again = self._hits(decoded.text)
+            if again is None:
+                return self._scan_apart(data)
+            for start, end, rank, number in self._examine(decoded.text, again):
                 candidates.add((*decoded.origin(start, end), rank, number))
-        findings: list[Found] = []
-        for start, end, _, number in _without_overlaps(sorted(candidates)):
-            expression, pii_type, _ = self._expressions[number]
-            kind_of = expression.kind_of
-            rule, score = expression.rules()[0 if kind_of is None else kind_of(data[start:end])]
-            findings.append(Found(start, end, pii_type, rule, score))
-        return findings
+        return [self._found(data, candidate) for candidate in _without_overlaps(sorted(candidates))]
 
-    def _candidates(self, data: bytes) -> set[_Candidate]:
-        """What the exact checks make of the hits."""
-        hits: list[tuple[int, int]] = []
-        self._scan(data, match_event_handler=_note, context=hits)
+    def _found(self, data: bytes, candidate: _Candidate) -> Found:
+        start, end, _, number = candidate
+        if number < 0:
+            return Found(start, end, self._expressions[~number][1], UNEXAMINED, 0.5)
+        expression, pii_type, _ = self._expressions[number]
+        kind_of = expression.kind_of
+        rule, score = (
+            (expression.rule, expression.score) if kind_of is None else expression.kinds[kind_of(data[start:end])]
+        )
+        return Found(start, end, pii_type, rule, score)
+
+    def _hits(self, data: bytes) -> list[_Hit] | None:
+        """All hits, in order; None where there are more than one scan may have."""
+        hits: list[_Hit] = []
+        try:
+            self._scan(data, match_event_handler=_note, context=hits)
+        except hyperscan.ScanTerminated:
+            return None
+        hits.sort()
+        return hits
+
+    def _examine(self, data: bytes, hits: list[_Hit]) -> set[_Candidate]:
+        """What the exact checks make of the hits: a check is spared where its type was found already."""
         candidates: set[_Candidate] = set()
+        if len(hits) > _LEAST_HITS_OF_LINE:
+            hits = self._within_bounds(data, hits, candidates)
+        reached = [0] * len(self._checks)
         for end, number in hits:
-            expression, _, rank = self._expressions[number]
-            span = expression.check(data, end)
+            if number == self._entity:
+                continue
+            check, rank = self._checks[number]
+            if end <= reached[rank]:
+                continue
+            span = check(data, end)
             if span is not None:
+                reached[rank] = span[1]
                 candidates.add((*span, rank, number))
         return candidates
 
+    def _within_bounds(self, data: bytes, hits: list[_Hit], candidates: set[_Candidate]) -> list[_Hit]:
+        """The hits of lines that have no more than may be looked at; the other lines become candidates as a whole."""
+        kept: list[_Hit] = []
+        place = 0
+        while place < len(hits):
+            start = data.rfind(SEPARATOR, 0, hits[place][0] - 1) + 1
+            end = data.find(SEPARATOR, hits[place][0] - 1)
+            end = len(data) if end < 0 else end
+            following = bisect_right(hits, (end, len(self._checks)), place)
+            if following - place <= _LEAST_HITS_OF_LINE + (end - start) // _BYTES_PER_FURTHER_HIT:
+                kept += hits[place:following]
+            else:
+                number = min(hits[place][1], self._entity - 1)
+                candidates.add((start, end, 0, ~number))
+            place = following
+        return kept
 
-def _note(number: int, start: int, end: int, flags: int, hits: list[tuple[int, int]]) -> None:
+    def _scan_apart(self, data: bytes) -> list[Found]:
+        """Line by line; one that has too many hits even so is one finding."""
+        found: list[Found] = []
+        start = 0
+        for line in data.split(SEPARATOR):
+            if SEPARATOR not in data:
+                return [Found(0, len(data), self._expressions[0][1], UNEXAMINED, 0.5)]
+            found += [one._replace(start=one.start + start, end=one.end + start) for one in self.scan(line)]
+            start += len(line) + 1
+        return found
+
+
+def _note(number: int, start: int, end: int, flags: int, hits: list[_Hit]) -> bool:
     hits.append((end, number))
+    return len(hits) > _MOST_HITS_OF_SCAN
 
 
 def _without_overlaps(ordered: list[_Candidate]) -> list[_Candidate]:
@@ -114,26 +180,3 @@ def _settle(group: list[_Candidate]) -> list[_Candidate]:
         if before_ends and (place == len(chosen) or candidate[1] <= chosen[place][0]):
             chosen.insert(place, candidate)
     return chosen
-
-
-def _compile(expressions: Sequence[Expression]) -> Any:
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    try:
-        _compile_into(database, expressions)
-    except hyperscan.HyperscanError:
-        for expression in expressions:
-            try:
-                _compile_into(hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK), [expression])
-            except hyperscan.HyperscanError as error:
-                raise ExpressionRefusedError(f"expression {expression.rule} does not compile: {error}") from error
-        raise
-    return database
-
-
-def _compile_into(database: Any, expressions: Sequence[Expression]) -> None:
-    database.compile(
-        expressions=[expression.pattern.encode("latin-1") for expression in expressions],
-        ids=list(range(len(expressions))),
-        elements=len(expressions),
-        flags=[hyperscan.HS_FLAG_CASELESS if expression.caseless else 0 for expression in expressions],
-    )

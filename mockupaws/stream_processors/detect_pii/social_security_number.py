@@ -55,7 +55,7 @@ US_SSN = Detector(
         Expression("ssn.grouped", r"\b[0-9]{3}[ .][0-9]{2}[ .][0-9]{4}\b", check_grouped, 0.7),
         Expression(
             "ssn.named",
-            r"(?:ssn|ss#|soc(?:ial)?[ ._-]?sec(?:urity)?)[^0-9\x00\n,;]{0,24}[^0-9A-Za-z_\x00][0-9]{3}[ .-]?[0-9]{2}[ .-]?[0-9]{4}\b",
+            r"(?:\bssn|_ssn|ssn\b|ssn_|ss#|soc(?:ial)?[ ._-]?sec(?:urity)?)[^0-9\x00\n,;]{0,24}[^0-9A-Za-z_\x00][0-9]{3}[ .-]?[0-9]{2}[ .-]?[0-9]{4}\b",
             check_named,
             0.95,
             caseless=True,

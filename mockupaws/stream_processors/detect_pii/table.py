@@ -11,7 +11,7 @@ from mockupaws.stream_processors.detect_pii.aws_credentials import AWS_ACCESS_KE
 from mockupaws.stream_processors.detect_pii.bank_account import IBAN
 from mockupaws.stream_processors.detect_pii.coordinates import GEO
 from mockupaws.stream_processors.detect_pii.date_of_birth import DATE_OF_BIRTH
-from mockupaws.stream_processors.detect_pii.detector import Detector
+from mockupaws.stream_processors.detect_pii.detector import UNEXAMINED, Detector
 from mockupaws.stream_processors.detect_pii.email_address import EMAIL
 from mockupaws.stream_processors.detect_pii.ip_address import IPV4, IPV6
 from mockupaws.stream_processors.detect_pii.italian_fiscal_code import IT_FISCAL_CODE
@@ -57,4 +57,4 @@ RULE_VERSIONS: dict[str, int] = {
     for detector in DETECTORS
     for expression in detector.expressions
     for rule, _ in expression.rules()
-}
+} | {UNEXAMINED: 1}

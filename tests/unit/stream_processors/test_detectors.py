@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mockupaws.schemas.pii_types import PII_TYPES
+from mockupaws.stream_processors.detect_pii.compiled_database import ExpressionRefusedError
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
-from mockupaws.stream_processors.detect_pii.scan import ExpressionRefusedError, Found, Scanner
+from mockupaws.stream_processors.detect_pii.scan import Found, Scanner
 from mockupaws.stream_processors.detect_pii.table import DETECTORS
 
 
