@@ -41,6 +41,7 @@ class Principal:
     user_id: UUID | None = None
     """None: an API key."""
     session_id: UUID | None = None
+    key_prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,14 @@ class Authenticator:
             raise RefusedError("unauthenticated", "send a valid access token or API key as `Authorization: Bearer …`")
         return principal
 
+    async def has_ended(self, principal: Principal) -> bool:
+        """Whether a credential taken before is revoked or gone by now: for answers that go on for long."""
+        if principal.key_prefix is not None:
+            row = await self._key_row(principal.key_prefix)
+            return row is None or (row.expires_at is not None and row.expires_at <= self._now())
+        ids = [id_ for id_ in (principal.user_id, principal.session_id) if id_ is not None]
+        return self._revocations.tokens.holds(*ids)
+
     def forget_key(self, prefix: str) -> None:
         """A change made here is in force here at once."""
         self._keys.pop(prefix, None)
@@ -113,11 +122,14 @@ class Authenticator:
         secret, stored = (key.secret, row.secret_hmac if row else None) if key else (text[:64], None)
         if not api_keys.matches(self._settings.api_key_pepper, secret, stored) or key is None or row is None:
             return None
-        now = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
+        now = self._now()
         if row.expires_at is not None and row.expires_at <= now:
             return None
         self.key_uses.note(key.prefix, now)
-        return Principal(row.tenant_id, f"api-key:{row.id}", row.scopes)
+        return Principal(row.tenant_id, f"api-key:{row.id}", row.scopes, key_prefix=key.prefix)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
 
     async def _key_row(self, prefix: str) -> _KeyRow | None:
         now = time.monotonic()

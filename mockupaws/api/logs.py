@@ -139,6 +139,8 @@ async def export_logs(call: Call) -> Response:
             if len(rows) < EXPORT_PAGE:
                 return
             last = Position(rows[-1]["received_at"], rows[-1]["id"])
+            if await call.services.authenticator.has_ended(call.caller):
+                raise RefusedError("unauthenticated", "the credential was revoked while the export ran")
             async with call.services.databases.read(call.tenant_id) as reading:
                 rows = await fetch_lines(reading.connection, scenario_id, query, last, EXPORT_PAGE, marks)
 

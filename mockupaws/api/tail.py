@@ -27,7 +27,7 @@ HEARTBEAT_SECONDS = 15.0
 MAX_LINES_A_POLL = 1_000
 MAX_TAILS = 200
 MAX_SECONDS = 3600.0
-"""After an hour the stream ends; clients reconnect with Last-Event-ID and a fresh credential."""
+"""After an hour, or when the credential is revoked, the stream ends; clients reconnect with Last-Event-ID."""
 
 _encoder = msgspec.json.Encoder()
 _open_tails: set[object] = set()
@@ -81,6 +81,8 @@ async def _follow(
     yield b": connected\n\n"
     while time.monotonic() - started < MAX_SECONDS:
         try:
+            if await call.services.authenticator.has_ended(call.caller):
+                return
             async with call.services.databases.read(call.tenant_id) as reading:
                 rows = await fetch_lines(
                     reading.connection, scenario_id, oldest_first, position, MAX_LINES_A_POLL, marks

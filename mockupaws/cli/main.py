@@ -21,6 +21,7 @@ COMMANDS = {
     "estimate": "Prints the bill of log files; needs no server.",
     "analyse": "Prints what each line of a file holds; needs no server.",
     "canary": "Sends marked lines through the live system: loss, duplication, freshness.",
+    "tenants": "Shows and adds tenants.",
     "audit": "Checks that the log of who did what is as it was written.",
     "doctor": "Checks what can be wrong, and says what to do.",
 }

@@ -28,19 +28,31 @@ async def record_as_operator(
     settings: Settings, tenant_ids: Iterable[UUID], action: str, target: str, details: Mapping[str, Any]
 ) -> None:
     """One entry for each tenant, before it is done. Raises NotRecordedError."""
+    async with as_owner(settings) as connection, connection.transaction():
+        await append_as_operator(connection, settings, tenant_ids, action, target, details)
+
+
+async def append_as_operator(
+    connection: asyncpg.Connection[asyncpg.Record],
+    settings: Settings,
+    tenant_ids: Iterable[UUID],
+    action: str,
+    target: str,
+    details: Mapping[str, Any],
+) -> None:
+    """The same, in the caller's transaction."""
     origin = Origin(f"cli:{getpass.getuser()}")
     now = datetime.fromtimestamp(SystemClock().now_us() / 1e6, UTC)
-    async with _as_owner(settings) as connection, connection.transaction():
-        for tenant_id in sorted(tenant_ids):  # in one order: two operators mustn't wait for one another
-            entry = AuditEntry(
-                tenant_id=tenant_id, actor=OPERATOR, action=action, target=target, origin=origin, details=details
-            )
-            await append_entry(connection, settings.audit_key, entry, now)
+    for tenant_id in sorted(tenant_ids):  # in one order: two operators mustn't wait for one another
+        entry = AuditEntry(
+            tenant_id=tenant_id, actor=OPERATOR, action=action, target=target, origin=origin, details=details
+        )
+        await append_entry(connection, settings.audit_key, entry, now)
 
 
 async def tenants_of_scenario(settings: Settings, scenario_id: UUID) -> list[UUID]:
     """Its tenant, or none where it is unknown. Raises NotRecordedError."""
-    async with _as_owner(settings) as connection:
+    async with as_owner(settings) as connection:
         return [
             row["tenant_id"]
             for row in await connection.fetch("SELECT tenant_id FROM scenarios WHERE id = $1", scenario_id)
@@ -48,7 +60,8 @@ async def tenants_of_scenario(settings: Settings, scenario_id: UUID) -> list[UUI
 
 
 @asynccontextmanager
-async def _as_owner(settings: Settings) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+async def as_owner(settings: Settings) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Raises NotRecordedError where the database can't be reached or refuses, but for a violated constraint."""
     try:
         connection = await asyncpg.connect(
             settings.postgres_owner_url, timeout=_TIMEOUT_SECONDS, command_timeout=_TIMEOUT_SECONDS
@@ -57,6 +70,8 @@ async def _as_owner(settings: Settings) -> AsyncIterator[asyncpg.Connection[asyn
             yield connection
         finally:
             await connection.close()
+    except asyncpg.IntegrityConstraintViolationError:
+        raise
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise NotRecordedError(
             f"this can't be written to the audit log now ({type(error).__name__}), so it isn't done; try again"

@@ -107,6 +107,8 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
                 task.cancel()
             await asyncio.wait(tasks)
             await publisher.stop(DRAIN_SECONDS)
+            with contextlib.suppress(Exception):  # only times of use are lost
+                await key_uses.write()
 
 
 def _exit_on_failure(task: asyncio.Task[None]) -> None:

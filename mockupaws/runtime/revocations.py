@@ -37,8 +37,11 @@ class RevokedTokens:
         self._expires: dict[bytes, int] = {}
 
     def refuses(self, claims: TokenClaims) -> bool:
-        held = self._expires
-        return claims.session_id.bytes in held or claims.user_id.bytes in held or claims.token_id.bytes in held
+        return self.holds(claims.session_id, claims.user_id, claims.token_id)
+
+    def holds(self, *ids: UUID) -> bool:
+        """Whether any of them is revoked."""
+        return any(id_.bytes in self._expires for id_ in ids)
 
     def apply(self, revocations: Iterable[Revocation]) -> bool:
         """Whether any of them is new."""

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+import uvicorn
 
 from mockupaws.api.app import build_app
 from mockupaws.api.sign_in import FREE_FAILURES_OF_ACCOUNT, address_group
@@ -17,6 +18,7 @@ from mockupaws.runtime.settings import Settings
 from tests.conftest import Demo
 from tests.integration.api.conftest import PASSWORD, bearer, log_in
 from tests.integration.api.test_api import NOW
+from tests.running_stack import free_ports
 
 LOGIN = "/api/v1/auth/login"
 
@@ -208,3 +210,41 @@ async def test_credentials_that_cannot_be(api: httpx.AsyncClient, demo: Demo) ->
         ({"email": "a@b", "password": "x", "tenant_id": str(demo.tenant_id)}, 422),
     ):
         assert (await api.post(LOGIN, json=body)).status_code == status, body
+
+
+async def test_a_tail_ends_with_its_credential(
+    settings: Settings, api: httpx.AsyncClient, owner_email: str, demo: Demo
+) -> None:
+    """Over a real socket: the client for ASGI holds a stream back until it ends."""
+    session = await log_in(api, owner_email)
+    key = (await api.post("/api/v1/api-keys", json={"name": "k", "scopes": ["read"]}, headers=bearer(session))).json()
+    (port,) = free_ports(1)
+    server = uvicorn.Server(uvicorn.Config(await build_app(settings), port=port, log_config=None))
+    serving = asyncio.create_task(server.serve())
+    path = f"http://127.0.0.1:{port}/api/v1/scenarios/{demo.scenario_id}/tail"
+    try:
+        async with asyncio.timeout(20):
+            while not server.started:
+                await asyncio.sleep(0.05)
+        async with httpx.AsyncClient(timeout=20) as client:
+
+            async def follow(token: str) -> int:
+                lines = 0
+                async with client.stream("GET", path, headers=bearer(token)) as stream:
+                    async for _ in stream.aiter_lines():
+                        connected.release()
+                        lines += 1
+                return lines
+
+            connected = asyncio.Semaphore(0)
+            tails = [asyncio.create_task(follow(token)) for token in (session["access_token"], key["key"])]
+            async with asyncio.timeout(20):
+                for _ in tails:
+                    await connected.acquire()
+            await api.delete(f"/api/v1/api-keys/{key['id']}", headers=bearer(session))
+            await api.post("/api/v1/auth/logout", headers=bearer(session))
+            async with asyncio.timeout(5):
+                await asyncio.gather(*tails)
+    finally:
+        server.should_exit = True
+        await serving

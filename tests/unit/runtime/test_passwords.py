@@ -34,3 +34,19 @@ def test_nobody_has_the_password_of_no_user_or_of_what_is_no_hash() -> None:
 
 def test_composed_and_decomposed_letters_are_one_password() -> None:
     assert check_password("cafe\u0301 cafe\u0301 cafe\u0301", hash_password("café café café"))
+
+
+def test_nobodys_password_takes_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs: list[bytes] = []
+    check = bcrypt.checkpw
+
+    def counted(password: bytes, stored: bytes) -> bool:
+        costs.append(stored[:7])
+        return check(password, stored)
+
+    stored = hash_password("correct horse battery")
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+    for password in ("wrong", "x" * 100):
+        assert not check_password(password, stored)
+        assert not check_password(password, None)
+    assert costs == [f"$2b${COST}$".encode()] * 4

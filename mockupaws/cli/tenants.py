@@ -1,0 +1,89 @@
+"""`mockupaws tenants list|add`: who uses this installation. For the operator; within a tenant its owners manage."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from typing import Annotated
+from uuid import UUID
+
+import asyncpg
+import typer
+
+from mockupaws.cli.record_in_audit_log import append_as_operator, as_owner
+from mockupaws.runtime.clock import SystemClock
+from mockupaws.runtime.embedded.installation import Installation
+from mockupaws.runtime.errors import PermanentError
+from mockupaws.runtime.passwords import hash_password
+from mockupaws.runtime.settings import Settings
+from mockupaws.schemas.accounts import normalise_email
+from mockupaws.schemas.identifiers import new_request_id
+
+tenants = typer.Typer(no_args_is_help=True, help="Shows and adds tenants.")
+
+MAX_NAME_CHARACTERS = 200
+PASSWORD_BYTES = 18
+
+
+class TenantError(PermanentError):
+    """The tenant can't be made as it was asked for."""
+
+
+@tenants.command("list")
+def list_() -> None:
+    """Lists tenants: id, since when, number of users, name."""
+    for row in asyncio.run(list_tenants(_settings())):
+        typer.echo(f"{row['id']}  {row['created_at']:%Y-%m-%d}  {row['users']:5}  {row['name']}")
+
+
+@tenants.command()
+def add(
+    name: Annotated[str, typer.Argument(help="What the tenant is called.")],
+    owner: Annotated[str, typer.Option(help="E-mail of its first owner, who adds the others.")],
+) -> None:
+    """Adds a tenant and its first owner, whose password is made and shown once."""
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    tenant_id = asyncio.run(add_tenant(_settings(), name, owner, password))
+    typer.echo(f"tenant    {tenant_id}\nowner     {owner}\npassword  {password}   (shown once: have it changed)")
+
+
+async def list_tenants(settings: Settings) -> list[asyncpg.Record]:
+    async with as_owner(settings) as connection:
+        return await connection.fetch(
+            "SELECT t.id, t.name, t.created_at, count(u.id) AS users "
+            "FROM tenants AS t LEFT JOIN users AS u ON u.tenant_id = t.id GROUP BY t.id ORDER BY t.created_at, t.id"
+        )
+
+
+async def add_tenant(settings: Settings, name: str, owner_email: str, password: str) -> UUID:
+    """Raises TenantError where name or e-mail can't be."""
+    email = normalise_email(owner_email)
+    if email is None:
+        raise TenantError("--owner must be an e-mail address")
+    if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
+        raise TenantError(f"the name must have 1 to {MAX_NAME_CHARACTERS} printable characters")
+    tenant_id, user_id = _new_id(), _new_id()
+    try:
+        async with as_owner(settings) as connection, connection.transaction():
+            await connection.execute("INSERT INTO tenants (id, name) VALUES ($1, $2)", tenant_id, name)
+            await connection.execute(
+                "INSERT INTO users (id, tenant_id, email, password_hash, role) VALUES ($1, $2, $3, $4, 'owner')",
+                user_id,
+                tenant_id,
+                email,
+                hash_password(password),
+            )
+            details = {"after": {"name": name, "owner": str(user_id)}}
+            await append_as_operator(connection, settings, [tenant_id], "tenant.created", str(tenant_id), details)
+    except asyncpg.UniqueViolationError:
+        raise TenantError("a user has this e-mail already: each address signs in to one tenant") from None
+    return tenant_id
+
+
+def _settings() -> Settings:
+    return Installation.open(Settings.from_environ(os.environ)).settings
+
+
+def _new_id() -> UUID:
+    return new_request_id(SystemClock().now_us(), os.urandom(10))
