@@ -13,9 +13,17 @@ from rich.console import Console
 
 from mockupaws.cli.batch_entries import MAX_BATCH_BYTES
 from mockupaws.cli.measure_files import REQUEST_LINES, Measured, measure_files
-from mockupaws.cli.render_bill import render_bill, render_pii, render_profile, render_quantities, render_sizes
+from mockupaws.cli.render_bill import (
+    render_bill,
+    render_patterns,
+    render_pii,
+    render_profile,
+    render_quantities,
+    render_sizes,
+)
 from mockupaws.cost_model.architecture import Architecture, architecture_of
-from mockupaws.cost_model.bill import bill, bill_document
+from mockupaws.cost_model.bill import Bill, bill, bill_document
+from mockupaws.cost_model.pattern_costs import PatternCost, PatternTotals, price_patterns
 from mockupaws.cost_model.prices import current_prices
 from mockupaws.cost_model.quantities import Quantities, quantities_of_deltas
 from mockupaws.cost_model.tokenizers import model_tokens, tokenizer_of
@@ -39,20 +47,27 @@ def estimate(
         float | None, typer.Option(min=0.02, help="Time the files cover. [default: by the lines' own timestamps]")
     ] = None,
     source: Annotated[str | None, typer.Option(help="Source of lines that name none. [default: file name]")] = None,
+    patterns: Annotated[
+        int, typer.Option(min=0, max=100, help="Also the N templates of lines that cost most: what to cut first.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
     """Prints what log files would cost on AWS and what they leak. Needs no server and keeps nothing."""
     try:
         plan = _read_architecture(architecture, region)
         encoding = tokenizer_of(plan.model.id).encoding
-        measured = measure_files(files, source, SystemClock().now_us(), encoding=encoding)
+        measured = measure_files(files, source, SystemClock().now_us(), encoding=encoding, patterns=patterns > 0)
     except (PipelineError, OSError) as error:
         Console(stderr=True).print(f"error: {error}", markup=False)
         raise typer.Exit(1) from None
     quantities = quantities_of(measured, hours)
     costs = bill(quantities, plan, current_prices())
+    dearest = _dearest(measured, costs)[:patterns]
     if as_json:
-        typer.echo(json.dumps(_document(measured, quantities, plan) | {"costs": bill_document(costs)}, indent=1))
+        document = _document(measured, quantities, plan) | {"costs": bill_document(costs)}
+        if patterns:
+            document["patterns"] = [bill_document(pattern) for pattern in dearest]
+        typer.echo(json.dumps(document, indent=1))
         return
     console = Console(highlight=False)
     console.print(render_quantities(quantities))
@@ -60,8 +75,16 @@ def estimate(
     console.print(render_sizes(quantities))
     console.print(render_profile(measured.profile(quantities)))
     console.print(render_bill(costs))
+    if patterns:
+        console.print(render_patterns(dearest))
     if quantities.span_seconds <= _MINUTE_SECONDS:
         console.print("The lines name no span of time; --hours H adds the bill of a month like them.")
+
+
+def _dearest(measured: Measured, costs: Bill) -> list[PatternCost]:
+    found = measured.patterns.patterns()
+    totals = [PatternTotals(p.template, p.entries, p.size_bytes, p.tokens, p.sqs_blocks) for p in found]
+    return price_patterns(totals, costs.month)
 
 
 def quantities_of(measured: Measured, hours: float | None) -> Quantities:

@@ -24,6 +24,7 @@ from mockupaws.schemas.requests import IngestRequest
 from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
 from mockupaws.stream_processors.analyse_entries import Analyser
 from mockupaws.stream_processors.count_sqs_blocks import count_batched_requests
+from mockupaws.stream_processors.mine_patterns import PatternMiner, mine_lines
 from mockupaws.stream_processors.roll_up import merge
 
 REQUEST_LINES = 1000
@@ -46,12 +47,16 @@ class Measured:
     """Seconds of the lines' own timestamps."""
     unsent_sizes: list[int] = field(default_factory=list)
     """Payload sizes of the last lines, fewer than make a request, in their order."""
+    patterns: PatternMiner = field(default_factory=PatternMiner)
+    """Templates of the redacted lines, where they were asked for."""
 
     def add(self, other: Measured) -> None:
         self.deltas = merge(chain(self.deltas, other.deltas))
         self.counts.add(other.counts)
         self.minutes |= other.minutes
         self.arrivals.add(other.arrivals)
+        for found in other.patterns.patterns():
+            self.patterns.add(found.template, found.size_bytes, found.tokens, found.sqs_blocks, found.entries)
         self.unsent_sizes += other.unsent_sizes
         full = len(self.unsent_sizes) // REQUEST_LINES * REQUEST_LINES
         self._batch(self.unsent_sizes[:full])
@@ -83,9 +88,14 @@ def measure_files(
     now_us: int,
     processes: int | None = None,
     encoding: TokenEncoding = DEFAULT_ENCODING,
+    patterns: bool = False,
 ) -> Measured:
-    """Raises UnreadableFileError."""
-    tasks = ((chunk, source or default_source(name), now_us, encoding) for name in names for chunk in read_chunks(name))
+    """`patterns`: find the lines' templates too, which more than doubles the time. Raises UnreadableFileError."""
+    tasks = (
+        (chunk, source or default_source(name), now_us, encoding, patterns)
+        for name in names
+        for chunk in read_chunks(name)
+    )
     first = list(islice(tasks, _INLINE_CHUNKS))
     total = Measured()
     if len(first) < _INLINE_CHUNKS:
@@ -101,7 +111,7 @@ def measure_files(
 
 
 def _in_bounds(
-    pool: ProcessPoolExecutor, tasks: Iterable[tuple[Chunk, str, int, TokenEncoding]], processes: int
+    pool: ProcessPoolExecutor, tasks: Iterable[tuple[Chunk, str, int, TokenEncoding, bool]], processes: int
 ) -> Iterator[Measured]:
     waiting: deque[Future[Measured]] = deque()
     for task in tasks:
@@ -112,7 +122,7 @@ def _in_bounds(
         yield waiting.popleft().result()
 
 
-def measure_chunk(chunk: Chunk, source: str, now_us: int, encoding: TokenEncoding) -> Measured:
+def measure_chunk(chunk: Chunk, source: str, now_us: int, encoding: TokenEncoding, patterns: bool) -> Measured:
     reader = EntryReader(source, now_us)
     entries = list(reader.entries_of(chunk))
     request = IngestRequest(_NO_ID, _NO_ID, _NO_ID, now_us, _NO_ID, entries, token_encoding=encoding)
@@ -124,7 +134,10 @@ def measure_chunk(chunk: Chunk, source: str, now_us: int, encoding: TokenEncodin
         for delta in analysed.deltas
         if delta.metric_name != "requests"
     ]
-    return Measured(deltas, reader.counts, minutes, Arrivals(seconds), analysed.lines.size_bytes)
+    miner = PatternMiner()
+    if patterns:
+        mine_lines(miner, analysed.lines)
+    return Measured(deltas, reader.counts, minutes, Arrivals(seconds), analysed.lines.size_bytes, miner)
 
 
 @cache

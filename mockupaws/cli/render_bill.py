@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mockupaws.cost_model.bill import Amounts, Bill, Estimate, LineItem, UnpricedItem
+from mockupaws.cost_model.pattern_costs import PatternCost
 from mockupaws.cost_model.profile import ArrivalRate, Profile, Spread
 from mockupaws.cost_model.quantities import Quantities
 
@@ -61,6 +62,16 @@ def render_profile(profile: Profile) -> RenderableType:
         rows.append(("lines a second", profile.lines_per_second))
     for name, spread in rows:
         table.add_row(name, *(f"{value:,}" for value in (spread.p50, spread.p95, spread.p99, spread.max)))
+    return table
+
+
+def render_patterns(patterns: list[PatternCost]) -> RenderableType:
+    table = Table("cost", "lines", "tokens", "template", title="What to cut first", title_justify="left")
+    for column in table.columns[:3]:
+        column.justify = "right"
+    for pattern in patterns:
+        shares = (pattern.share_of_cost, pattern.share_of_entries, pattern.share_of_tokens)
+        table.add_row(*(f"{share:.1%}" for share in shares), Text(pattern.template or "(all other lines)"))
     return table
 
 

@@ -1,8 +1,8 @@
 """Groups redacted lines into templates: what the lines of a scenario mostly say, with what varies masked. Pure.
 
 The idea is that of Drain (He et al., 2017): lines of the same punctuation are compared word by word with the templates
-known so far; a line joins the most similar one, and words that differ become `<*>`. Numbers, digests and UUIDs are
-masked before. Templates may be mined again with the lines they stand for: so what several processes found adds up.
+known so far that begin alike; it joins the most similar one, and words that differ become `<*>`. Numbers, digests and
+UUIDs are masked before. Templates may be mined again with the lines they stand for: what several found adds up.
 
 A template holds no digit, and of redacted values only the type: `[EMAIL]`, never what a policy may leave in its mark. A
 line with a finding that its policy left in the text is counted, but its text is not looked at.
@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from mockupaws.schemas.analysed import LineColumns
 from mockupaws.schemas.pii_types import types_of_mask
 
 OTHER = ""
@@ -24,6 +25,7 @@ MAX_CHARACTERS = 400
 MAX_TEMPLATE_CHARACTERS = 1000
 """As long as the longest: masks may be longer than what they stand for."""
 _LEAST_SIMILARITY = 0.6
+_MAX_FIRST_WORDS = 16
 _MAX_KNOWN = 4096
 _WILDCARD = "<*>"
 
@@ -71,7 +73,8 @@ class PatternMiner:
     """The templates of one scenario, in bounded memory."""
 
     max_patterns: int = MAX_PATTERNS
-    _by_shape: dict[str, list[Pattern]] = field(default_factory=dict)
+    _by_shape: dict[str, dict[str, list[Pattern]]] = field(default_factory=dict)
+    """By shape, then by the first word that says something."""
     _known: dict[str, Pattern] = field(default_factory=dict)
     """What masked lines were sorted into before: most come again."""
     _other: Pattern = field(default_factory=lambda: Pattern("", []))
@@ -87,7 +90,7 @@ class PatternMiner:
 
     def patterns(self) -> list[Pattern]:
         """Those with a count, in no order; what could not be told apart has the template OTHER."""
-        found = [pattern for patterns in self._by_shape.values() for pattern in patterns]
+        found = [pattern for firsts in self._by_shape.values() for patterns in firsts.values() for pattern in patterns]
         return [pattern for pattern in (*found, self._other) if pattern.entries]
 
     def _find(self, text: str) -> Pattern:
@@ -105,7 +108,11 @@ class PatternMiner:
     def _sort(self, masked: str) -> Pattern:
         words = _WORD.findall(masked)
         shape = _WORD.sub("\0", masked)
-        candidates = self._by_shape.get(shape, [])
+        firsts = self._by_shape.get(shape, {})
+        first = next((word for word in words if _says_something(word)), "")
+        if first not in firsts and len(firsts) >= _MAX_FIRST_WORDS:  # then it varies, as a name does
+            first = _WILDCARD
+        candidates = firsts.get(first, [])
         if words:
             best = max(candidates, key=lambda pattern: pattern._similarity(words), default=None)  # noqa: SLF001
             if best is not None and best._similarity(words) >= _LEAST_SIMILARITY:  # noqa: SLF001
@@ -117,8 +124,26 @@ class PatternMiner:
             return self._other
         self._count += 1
         pattern = Pattern(shape, words)
-        self._by_shape.setdefault(shape, []).append(pattern)
+        self._by_shape.setdefault(shape, firsts).setdefault(first, []).append(pattern)
         return pattern
+
+
+def _says_something(word: str) -> bool:
+    return word == _WILDCARD or any(map(str.isalpha, word.replace("<n>", "")))
+
+
+def mine_lines(miner: PatternMiner, lines: LineColumns, step: int = 1) -> int:
+    """Adds each `step`th line of a request, standing for those up to the next; answers how many were looked at."""
+    count = len(lines.index)
+    positions = range(0, count, step)
+    for at in positions:
+        others = (lines.attributes[at] or "", lines.source[at], lines.level[at])
+        text = minable_text(lines.message[at], lines.pii_mask[at], others)
+        weight = min(step, count - at)
+        miner.add(
+            text, lines.size_bytes[at] * weight, lines.token_count[at] * weight, lines.sqs_blocks[at] * weight, weight
+        )
+    return len(positions)
 
 
 def mask_varying(text: str) -> str:

@@ -121,7 +121,14 @@ def test_a_file_is_stored_exactly_once_whatever_is_killed(
     counts = stack.wait_for_counts(scenario_id, LINES, SETTLE_SECONDS)
     assert counts.all_are(LINES), counts
 
-    estimated = json.loads(stack.command("estimate", str(log_file), "--json").stdout)["totals"]
+    document = json.loads(stack.command("estimate", str(log_file), "--json").stdout)
+    estimated = document["totals"]
+    assert served_profile(stack, scenario_id) == {
+        "model_tokens": document["model_tokens"],
+        "size_bytes": document["profile"]["size_bytes"],
+        "tokens": document["profile"]["tokens"],
+        "sqs_requests": document["profile"]["sqs_requests"]["1"],
+    }
     assert estimated == served_totals(stack, scenario_id) | {"span_seconds": estimated["span_seconds"]}
 
     replay_everything(stack, scenario_id)
@@ -140,6 +147,18 @@ def served_totals(stack: RunningStack, scenario_id: str) -> dict[str, Any]:
         "pii_entries": summary["pii_entries"],
         "pii": {name: lines for name, lines in summary["pii"].items() if name in PII_TYPES},
         "sizes": {str(bucket["up_to_bytes"]): bucket["entries"] for bucket in summary["sizes"]},
+    }
+
+
+def served_profile(stack: RunningStack, scenario_id: str) -> dict[str, Any]:
+    """What doesn't hang on when lines arrived, and in which requests."""
+    profile = get(stack, f"/api/v1/scenarios/{scenario_id}/profile")
+    assert profile["lines_per_second"]["max"] > 0
+    return {
+        "model_tokens": get(stack, f"/api/v1/scenarios/{scenario_id}/summary")["model_tokens"],
+        "size_bytes": profile["size_bytes"],
+        "tokens": profile["tokens"],
+        "sqs_requests": profile["sqs_requests"]["1"],
     }
 
 

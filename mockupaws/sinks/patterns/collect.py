@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from mockupaws.schemas.analysed import AnalysedRequest
-from mockupaws.stream_processors.mine_patterns import PatternMiner, minable_text
+from mockupaws.stream_processors.mine_patterns import PatternMiner, mine_lines
 
 MAX_SCENARIOS = 64
 """Scenario-hours held at once; the one not seen for longest is let go, with what was not stored yet."""
@@ -36,22 +36,8 @@ class Collector:
 
     def add(self, request: AnalysedRequest) -> int:
         """Mines a request, or an even sample of its lines; answers how many lines it looked at."""
-        lines = request.lines
-        step = -(-len(lines.index) // MAX_LINES) or 1
-        miner = self._miner(request)
-        positions = range(0, len(lines.index), step)
-        for at in positions:
-            others = (lines.attributes[at] or "", lines.source[at], lines.level[at])
-            text = minable_text(lines.message[at], lines.pii_mask[at], others)
-            weight = min(step, len(lines.index) - at)
-            miner.add(
-                text,
-                lines.size_bytes[at] * weight,
-                lines.token_count[at] * weight,
-                lines.sqs_blocks[at] * weight,
-                weight,
-            )
-        return len(positions)
+        step = -(-len(request.lines.index) // MAX_LINES) or 1
+        return mine_lines(self._miner(request), request.lines, step)
 
     def rows(self) -> list[PatternRow]:
         """What was found since `clear`, sorted by key."""

@@ -64,6 +64,18 @@ def test_the_arrival_rate_is_that_of_the_lines_own_seconds(tmp_path: Path) -> No
     assert (rate.seconds, rate.p50, rate.max, rate.peak_to_mean) == (60, 1, 1, Decimal(1))
 
 
+def test_patterns_of_files_come_together_from_all_chunks(tmp_path: Path) -> None:
+    name = write_logs(tmp_path / "shop.log", 12_000)
+    measured = measure_files([name], None, NOW_US, processes=2, patterns=True)
+    found = {pattern.template: pattern.entries for pattern in measured.patterns.patterns()}
+    assert sum(found.values()) == 12_000
+    assert (
+        found["cache miss for key basket:<n>, loaded in <n> ms from replica; trace=<n> span=<n> build=<n> <*>"] > 1000
+    )
+    assert len(found) < 60
+    assert not measure_files([name], None, NOW_US).patterns.patterns()
+
+
 def test_the_span_is_that_of_the_lines_own_timestamps(tmp_path: Path) -> None:
     measured = measure_files([write_logs(tmp_path / "a.log", 180, 1_795_000_020)], None, NOW_US)
     quantities = quantities_of(measured, None)

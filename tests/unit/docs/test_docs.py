@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from mockupaws.cli.main import COMMANDS
+from mockupaws.cost_model.tokenizers import TOKENIZERS
 from mockupaws.runtime.settings import PREFIX, Settings
 from mockupaws.schemas.dead_letters import REASONS
 from mockupaws.schemas.topics import TOPICS
+from mockupaws.stream_processors.reported_usage import USAGE_ATTRIBUTES
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -61,3 +63,13 @@ def test_modules_named_in_the_architecture_exist() -> None:
     named = re.findall(r"`((?:[a-z_]+/)+(?:[a-z_]+\.py)?)`", text_of("docs/architecture.md"))
     package, other = ROOT / "mockupaws", ROOT
     assert [name for name in named if not (package / name).exists() and not (other / name).exists()] == []
+
+
+def test_each_tokenizer_and_each_reported_usage_is_documented() -> None:
+    page = text_of("docs/measures.md")
+    for row in TOKENIZERS:
+        assert re.search(
+            rf"^\|[^|]*`{re.escape(row.model_prefix)}`[^|]*\| {row.encoding} \| {row.factor} ", page, re.M
+        ), row
+    for names in USAGE_ATTRIBUTES:
+        assert "| `{}` | `{}` |".format(*names) in page

@@ -37,6 +37,14 @@ def test_what_varies_is_masked_and_words_that_differ_become_wildcards() -> None:
     }
 
 
+def test_the_first_word_tells_lines_apart_unless_it_varies() -> None:
+    lines = [f"{verb} package of repository {n}" for verb in ("install", "remove") for n in range(9)]
+    lines += [f"{name} logged in at noon" for name in map(chr, range(97, 123))]
+    found = mined(lines)
+    assert (found["install package of repository <n>"], found["remove package of repository <n>"]) == (9, 9)
+    assert found["<*> logged in at noon"] == 26 - 14  # 16 first words of one punctuation are told apart
+
+
 def test_json_lines_are_told_apart_by_their_keys_and_words() -> None:
     lines = [f'{{"msg":"job done","queue":"q{n}","ms":{n}}}' for n in range(20)] + ['{"error":"timeout"}'] * 2
     assert mined(lines) == {'{"msg":"job done","queue":"q<n>","ms":<n>}': 20, '{"error":"timeout"}': 2}
@@ -47,6 +55,10 @@ def test_beyond_the_bound_lines_are_counted_together() -> None:
     found = mined(lines, max_patterns=10)
     assert len(found) == 11
     assert found[OTHER] == 20
+    miner = PatternMiner(10)
+    for line in lines:
+        miner.add(line, 1, 1, 1)
+    assert len(miner._by_shape) == 10
 
 
 @given(st.lists(_WORDS.map(" ".join), max_size=30), st.integers(0, 30))
