@@ -38,7 +38,7 @@ from mockupaws.schemas.topics import Topic
 from mockupaws.sinks.batch import Batch, BatchLimits, ItemT, Sink, SourceRecord
 from mockupaws.sinks.offsets import OffsetConflictError, load_offsets, read_offsets
 from mockupaws.sinks.progress import Progress
-from mockupaws.sinks.watchdog import OffsetsLostError, Watchdog, check_in_log, ids_of
+from mockupaws.sinks.watchdog import OffsetsLostError, Watchdog, check_in_log, digest_of
 
 if TYPE_CHECKING:
     from mockupaws.runtime.postgres import Pool
@@ -86,9 +86,7 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
         self._generation = 0
         self._write_lock = asyncio.Lock()
         self._progress = Progress(active_at=time.monotonic())
-        self._watchdog = Watchdog(
-            settings, sink.name, self._progress, lambda: ids_of(self._topic_ids, self._positions), clock
-        )
+        self._watchdog = Watchdog(settings, sink.name, self._topics, self._progress, clock)
 
     def report(self) -> HealthReport:
         """For the health server, from its thread."""
@@ -107,11 +105,13 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
     async def run(self, stop: asyncio.Event) -> None:
         """Consumes until `stop` is set. Raises PermanentError on what a restart or an operator has to look at."""
         settings = self._settings
+        ids = await self._watchdog.begin()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka_bootstrap_servers,
             client_id=f"{self._sink.name}-sink-{settings.sink_instance}",
             group_id=group_of(settings, self._sink.name),
-            group_instance_id=f"{self._sink.name}-sink-{settings.sink_instance}",
+            # A static member gets its old assignment back, in which a topic made anew since would be nobody's.
+            group_instance_id=f"{self._sink.name}-sink-{settings.sink_instance}-{digest_of(ids)}",
             enable_auto_commit=False,
             auto_offset_reset="none",
             fetch_min_bytes=settings.sink_fetch_min_bytes,

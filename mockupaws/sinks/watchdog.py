@@ -7,8 +7,9 @@ little as it reads.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -37,18 +38,22 @@ class StuckError(PermanentError):
 
 
 class Watchdog:
-    """Of the sink with this name. `ids_in_use` answers the topic ids its offsets are of."""
+    """Of the sink with this name, which reads `topics`."""
 
-    def __init__(
-        self, settings: Settings, sink: str, progress: Progress, ids_in_use: Callable[[], dict[str, UUID]], clock: Clock
-    ) -> None:
+    def __init__(self, settings: Settings, sink: str, topics: Sequence[str], progress: Progress, clock: Clock) -> None:
         self._settings = settings
         self._sink = sink
+        self._topics = topics
         self._progress = progress
-        self._ids_in_use = ids_in_use
+        self._ids: dict[str, UUID] = {}
         self._clock = clock
         self._probe: AIOKafkaConsumer | None = None
         self._seen: dict[TopicPartition, int] = {}
+
+    async def begin(self) -> dict[str, UUID]:
+        """Notes which of its topics there are, before anything is read. Raises KafkaUnreachableError."""
+        self._ids = self._own(await topic_ids(self._settings))
+        return self._ids
 
     async def run(self, after_check: Callable[[], Awaitable[None]]) -> None:
         """Until it is cancelled. Raises OffsetsLostError or StuckError.
@@ -71,13 +76,16 @@ class Watchdog:
             await self._close()
 
     def _judge(self, known: dict[str, UUID]) -> None:
-        if any(known.get(topic) != topic_id for topic, topic_id in self._ids_in_use().items()):
+        if self._own(known) != self._ids:  # the consumer itself would miss a topic made anew for minutes
             raise OffsetsLostError("a topic was deleted or made anew while it was read; starting again")
         if self._progress.is_stuck(time.monotonic()):
             raise StuckError(
                 f"{self._progress.lag_messages} records wait, and none moved for {STUCK_AFTER_SECONDS:.0f} s; "
                 "starting again"
             )
+
+    def _own(self, ids: dict[str, UUID]) -> dict[str, UUID]:
+        return {topic: topic_id for topic, topic_id in ids.items() if topic in self._topics}
 
     async def _measure_lag(self) -> None:
         progress = self._progress
@@ -113,6 +121,11 @@ class Watchdog:
                 return
 
 
+def digest_of(ids: dict[str, UUID]) -> str:
+    """A few characters that differ where one of the topics does."""
+    return hashlib.blake2b(b"".join(topic_id.bytes for _, topic_id in sorted(ids.items())), digest_size=4).hexdigest()
+
+
 def open_probe(settings: Settings, client_id: str) -> AIOKafkaConsumer:
     """A consumer of no group, to ask for offsets and single records; not started."""
     return AIOKafkaConsumer(
@@ -146,8 +159,3 @@ def check_in_log(partition: TopicPartition, offset: int, start: int, end: int) -
             f"{partition.topic}-{partition.partition}: offset {offset} is the next to store, but the log ends at "
             f"{end}: this isn't the log that was stored, or brokers lost acknowledged records"
         )
-
-
-def ids_of(topic_ids_known: dict[str, UUID], partitions: Iterable[TopicPartition]) -> dict[str, UUID]:
-    """The ids of the topics that these partitions are of."""
-    return {partition.topic: topic_ids_known[partition.topic] for partition in partitions}
