@@ -23,9 +23,9 @@ from mockupaws.stream_processors.count_tokens import TokenCounter
 from mockupaws.stream_processors.detect_pii.compiled_database import cache_folder
 from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, Scanner
 from mockupaws.stream_processors.detect_pii.table import RULE_VERSIONS
-from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
+from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy, mask_each
 from mockupaws.stream_processors.policies.draft import Draft, open_draft
-from mockupaws.stream_processors.policies.marks import LINE_DROPPED
+from mockupaws.stream_processors.policies.marks import LINE_DROPPED, may_hold_keyed_marks
 from mockupaws.stream_processors.redact import (
     Redacted,
     RedactedAttributes,
@@ -159,27 +159,12 @@ class Analyser:
         masks = [0] * len(entries)
         shadow: dict[int, list[str]] = {}
         texts, messages = batch.texts, batch.messages
-        kept: _Findings = {}
-        drafts: dict[int, Draft] = {}
-        hidden = found
-        while hidden:  # again on what was redacted: something may show only once its neighbour is masked
-            for position, findings in hidden.items():
-                if hidden is found:
-                    drafts[position] = open_draft(texts[position])
-                    if drafts[position].held:  # it has marks of before: to be scanned with these made plain
-                        continue
-                applied = policy.apply(drafts[position], findings)
-                drafts[position] = applied.draft
-                masks[position] |= applied.pii_mask
-                if hidden is found:
-                    kept[position] = applied.findings
-                if applied.shadow:
-                    shadow.setdefault(position, []).extend(applied.shadow)
-            again = [drafts[position].data for position in hidden]
-            still = self._find(SEPARATOR.join(again), again)
-            hidden = {position: still[number] for number, position in enumerate(hidden) if number in still}
-        for position, draft in drafts.items():
-            texts[position] = draft.final()
+        if policy.masks_only and not may_hold_keyed_marks(batch.joined):
+            self._mask_messages(texts, found, masks)
+            kept = found
+        else:
+            kept = self._redact_messages(policy, texts, found, masks, shadow)
+        for position in found:
             messages[position] = texts[position].decode()
         payloads, sizes = batch.sent, batch.sizes
         attributes: list[str | None] = [None] * len(entries)
@@ -215,6 +200,50 @@ class Analyser:
     def _new_redactor(self, policy: CompiledPolicy) -> _Redactor:
         label = lru_cache(_CACHED_LABELS)(partial(redact_text, self._scanner, policy=policy))
         return _Redactor(policy, label, partial(redact_attributes, self._scanner, policy=policy))
+
+    def _mask_messages(self, texts: list[bytes], found: _Findings, masks: list[int]) -> None:
+        """The direct way of `_redact_messages`, where a plain mark is all that becomes of a finding."""
+        hidden = found
+        while hidden:  # again on what was redacted: something may show only once its neighbour is masked
+            for position, findings in hidden.items():
+                texts[position], mask = mask_each(texts[position], findings)
+                masks[position] |= mask
+            hidden = self._find_again(hidden, [texts[position] for position in hidden])
+
+    def _redact_messages(
+        self,
+        policy: CompiledPolicy,
+        texts: list[bytes],
+        found: _Findings,
+        masks: list[int],
+        shadow: dict[int, list[str]],
+    ) -> _Findings:
+        """Replaces the texts in which something was found; the findings that are personal data for the tenant."""
+        kept: _Findings = {}
+        drafts: dict[int, Draft] = {}
+        hidden = found
+        while hidden:
+            for position, findings in hidden.items():
+                if hidden is found:
+                    drafts[position] = open_draft(texts[position])
+                    if drafts[position].held:  # it has marks of before: to be scanned with these made plain
+                        continue
+                applied = policy.apply(drafts[position], findings)
+                drafts[position] = applied.draft
+                masks[position] |= applied.pii_mask
+                if hidden is found:
+                    kept[position] = applied.findings
+                if applied.shadow:
+                    shadow.setdefault(position, []).extend(applied.shadow)
+            hidden = self._find_again(hidden, [drafts[position].data for position in hidden])
+        for position, draft in drafts.items():
+            texts[position] = draft.final()
+        return kept
+
+    def _find_again(self, hidden: _Findings, texts: list[bytes]) -> _Findings:
+        """What is found now in the texts of these positions."""
+        still = self._find(SEPARATOR.join(texts), texts)
+        return {position: still[number] for number, position in enumerate(hidden) if number in still}
 
     def _find(self, joined: bytes, texts: list[bytes]) -> _Findings:
         """The findings of each text that has any, by position, in bytes of that text."""

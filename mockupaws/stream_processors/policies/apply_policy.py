@@ -58,11 +58,14 @@ class CompiledPolicy:
         self.treats_fields = any(field.treat_as is not None for field in document.fields)
         self.line_dropping_bits = sum(PII_BIT[name] for name, act in self._action_of.items() if act == "drop_line")
         """A line in which one of these types was found is dropped."""
-        self._only_masks = set(self._action_of.values()) == {"mask"} and not document.allow and not self.shadow_actions
+        self.masks_only = set(self._action_of.values()) == {"mask"} and not document.allow and not self.shadow_actions
 
     def apply(self, draft: Draft, findings: list[Found]) -> Applied:
         """Each finding becomes a plain mark in the draft, however the policy has it in the end."""
-        return _mask_each(draft, findings) if self._only_masks and not draft.held else self._apply(draft, findings)
+        if self.masks_only and not draft.held:
+            data, mask = mask_each(draft.data, findings)
+            return Applied(Draft(data), findings, mask, [])
+        return self._apply(draft, findings)
 
     def action_of(self, pii_type: str) -> Action:
         return self._action_of[pii_type]
@@ -126,18 +129,16 @@ class CompiledPolicy:
         return (pii_type, self._key.allow_digest(pii_type, value)) in self._allowed_digests
 
 
-def _mask_each(draft: Draft, findings: list[Found]) -> Applied:
+def mask_each(data: bytes, findings: list[Found]) -> tuple[bytes, int]:
+    """The data with a plain mark for each finding, and the bits of their types."""
     pieces: list[bytes] = []
     mask = position = 0
-    for found in findings:
-        mask |= PII_BIT[found.pii_type]
-        pieces += (
-            draft.data[position : found.start],
-            marks.masked(found.pii_type, draft.data[found.start : found.end]),
-        )
-        position = found.end
-    pieces.append(draft.data[position:])
-    return Applied(Draft(b"".join(pieces)), findings, mask, [])
+    for start, end, pii_type, _, _ in findings:
+        mask |= PII_BIT[pii_type]
+        pieces += (data[position:start], marks.masked(pii_type, data[start:end]))
+        position = end
+    pieces.append(data[position:])
+    return b"".join(pieces), mask
 
 
 def _carry_over(earlier: deque[Held], held: list[Held], end: int, shift: int) -> None:

@@ -15,6 +15,7 @@ DROPPED = b"[DROPPED]"
 LINE_DROPPED = b"[LINE_DROPPED]"
 
 _KEEPS_LAST_FOUR = "CREDIT_CARD"
+_PLAIN = {name: f"[{name}]".encode() for name in PII_TYPES}
 _NAMES = "|".join(PII_TYPES)
 _KEYED_MARK = re.compile(rf"\[({_NAMES}):(?:h:[0-9a-f]{{16}}|e:[A-Za-z0-9_-]{{24,}})\]".encode())
 _ENCRYPTED_MARK = re.compile(rf"\[({_NAMES}):e:([A-Za-z0-9_-]{{24,}})\]")
@@ -26,7 +27,7 @@ _ANY_MARK = re.compile(
 def masked(pii_type: str, original: bytes) -> bytes:
     if pii_type == _KEEPS_LAST_FOUR:
         return b"[%b:%b]" % (pii_type.encode(), original[-4:])
-    return b"[%b]" % pii_type.encode()
+    return _PLAIN[pii_type]
 
 
 def hashed(pii_type: str, digest: str) -> bytes:
@@ -57,8 +58,13 @@ def encrypted_marks(text: str) -> list[tuple[str, str, str]]:
     return list(dict.fromkeys((found[0], found[1], found[2]) for found in _ENCRYPTED_MARK.finditer(text)))
 
 
+def may_hold_keyed_marks(data: bytes) -> bool:
+    """False where there is surely none: to be asked before anything dearer."""
+    return b":h:" in data or b":e:" in data
+
+
 def keyed_marks(data: bytes) -> list[tuple[int, int, bytes]]:
     """(start, end, the plain mark of its type) of each hashed or encrypted mark, in order."""
-    if b":h:" not in data and b":e:" not in data:
+    if not may_hold_keyed_marks(data):
         return []
     return [(*found.span(), b"[%b]" % found[1]) for found in _KEYED_MARK.finditer(data)]
