@@ -91,3 +91,4 @@ def read(path: Path) -> list[Line]:
 if __name__ == "__main__":
     write(FOLDER / "development.jsonl", generate(FOLDER / "development_templates.txt", 11, 10))
     write(FOLDER / "heldout.jsonl", generate(FOLDER / "heldout_templates.txt", 23, 10))
+    write(FOLDER / "unseen.jsonl", generate(FOLDER / "unseen_templates.txt", 31, 10))

@@ -21,6 +21,7 @@ PROSE_TYPES = ("EMAIL", "PHONE", "CREDIT_CARD", "IBAN", "US_SSN", "IPV4", "IPV6"
 SETS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("development", "Own lines the rules are tuned on, and lines of the services", ("development.jsonl", "services.jsonl"), PII_TYPES),
     ("heldout", "Own lines written before the rules, never tuned on", ("heldout.jsonl",), PII_TYPES),
+    ("unseen", "Own lines written after the rules, by other habits", ("unseen.jsonl",), PII_TYPES),
     ("prose-development", "presidio-research, templates of even number", ("presidio_research/development.jsonl",), PROSE_TYPES),
     ("prose-heldout", "presidio-research, templates of odd number, never tuned on", ("presidio_research/heldout.jsonl",), PROSE_TYPES),
 )  # fmt: skip
@@ -125,6 +126,9 @@ def report() -> str:
         "Written by `make accuracy` from the labelled lines in `tests/accuracy/`. A finding is right where its type is the "
         f"label's and they share at least {_OVERLAP:.0%} of their union; *exact* asks for the very same span. "
         "F2 weighs recall above precision.",
+        "Two sets had their mistakes corrected after a first look, and are no longer unseen. At first sight `heldout` gave micro "
+        "F1 0.994 (worst precision: dates of birth 0.920, e-mail 0.967; worst recall: passwords 0.974), `unseen` 0.991 (worst "
+        "recall: IPv6 0.900, passwords 0.941, telephone numbers 0.958). `prose-heldout` was looked at for no rule.",
     ]
     for name, title, files, types in SETS:
         lines = lines_of(files)

@@ -8,7 +8,7 @@ from mockupaws.stream_processors.detect_pii.detector import Span
 
 _LONGEST = 512
 _VALUE = re.compile(
-    rb"[ \t]{0,3}(?:"
+    rb"[ \t]{0,3}(?:\[{1,2}[ ]?(?=\\{0,3}[\"']))?(?:"
     rb"(?P<escape>\\{1,3})(?P<mark>[\"'])(?P<escaped>[^\x00]{0,%d}?)(?=(?P=escape)(?P=mark))"
     rb"|[ubrf]{0,2}\"(?P<double>(?:[^\"\\\x00]|\\[^\x00]){0,%d})"
     rb"|[ubrf]{0,2}'(?P<single>(?:[^'\\\x00]|\\[^\x00]|''){0,%d})"

@@ -8,9 +8,10 @@ from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
 
 _MAX_LOCAL = 64
 _MAX_DOMAIN = 255
-_LOCAL_REVERSED = re.compile(rb"[A-Za-z0-9._+\-%']{0,64}")
+_LOCAL_REVERSED = re.compile(rb"(?:[A-Za-z0-9._+\-%']|[\x80-\xbf]\xc3){0,64}")
+_LETTER = rb"(?:[A-Za-z0-9]|\xc3[\x80-\xbf])"
 _DOMAIN = re.compile(
-    rb"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,16}(?:[A-Za-z]{2,24}|xn--[A-Za-z0-9-]{2,59})(?![A-Za-z0-9_-])"
+    rb"(?:%b(?:(?:%b|-){0,61}%b)?\.){1,16}(?:[A-Za-z]{2,24}|xn--[A-Za-z0-9-]{2,59})(?![A-Za-z0-9_-])" % ((_LETTER,) * 3)
 )
 _ENCODED_DELIMITER = re.compile(rb"%(?:25){0,4}(?:2[0267CF]|3[ABCDEF]|5B|7B|0[AD])", re.IGNORECASE)
 _ESCAPE_LETTERS = b"nrtbf"
@@ -61,13 +62,16 @@ EMAIL = Detector(
     pii_type="EMAIL",
     why="Names a person. The domain must end in letters that are no file or unit suffix; a version control login "
     "(`git@host:path`), a SIP address and a message id are no mail address.",
-    expressions=(Expression("email.at_sign", r"[A-Za-z0-9_+%'-]@[A-Za-z0-9]", check_at_sign, 1.0, version=2),),
+    expressions=(
+        Expression("email.at_sign", r"[A-Za-z0-9_+%'\x80-\xbf-]@[A-Za-z0-9\xc3]", check_at_sign, 1.0, version=2),
+    ),
     positives=(
         ("login of mario.rossi@example.com accepted", "mario.rossi@example.com"),
         ('{"to":"a.b+tag@mail.example.co.uk","n":1}', "a.b+tag@mail.example.co.uk"),
         ("GET /u?email=bob%40example.org&x=1", "bob%40example.org"),
         (r"{\"mail\":\"bob\u0040example.org\"}", r"bob\u0040example.org"),
         ("write to bob&#64;example.org", "bob&#64;example.org"),
+        ("von jürgen@müller.de", "jürgen@müller.de"),
         ("<o'neill@example.ie> bounced.", "o'neill@example.ie"),
         ("redirect=%2Flogin%3Fuser%3Dzoe%40example.net", "zoe%40example.net"),
         (r"first line\nann@example.com", "ann@example.com"),

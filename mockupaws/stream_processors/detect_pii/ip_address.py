@@ -48,6 +48,7 @@ _SHORT_GROUPS = re.compile(
 """Two or three short groups are more often a time, a ratio or a scope than an address."""
 _DIGIT = re.compile(rb"[0-9]")
 _IPV6_TRAILING = b".:"
+_PORT_AT_END = re.compile(rb":[0-9]{2,7}\Z")
 
 
 def check_ipv4(data: bytes, end: int) -> Span | None:
@@ -116,11 +117,18 @@ def check_ipv6(data: bytes, end: int) -> Span | None:
         return None
     if _SHORT_GROUPS.fullmatch(data, start, stop):
         return None
+    if _is_ipv6(data[start:stop]):
+        return start, stop
+    port = _PORT_AT_END.search(data, start, stop)  # without brackets, as some servers write it
+    return (start, port.start()) if port is not None and _is_ipv6(data[start : port.start()]) else None
+
+
+def _is_ipv6(address: bytes) -> bool:
+    """Whether it is written as one, and is not the unspecified address."""
     try:
-        packed = socket.inet_pton(socket.AF_INET6, data[start:stop].decode("ascii"))
+        return any(socket.inet_pton(socket.AF_INET6, address.decode("ascii")))
     except OSError:
-        return None
-    return (start, stop) if any(packed) else None
+        return False
 
 
 IPV4 = Detector(

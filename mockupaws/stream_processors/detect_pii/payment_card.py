@@ -16,7 +16,7 @@ _CARDS = tuple(
     (length, re.compile(form.encode()))
     for length, form in (
         (16, rf"{_SIXTEEN}[0-9]{{12}}"),
-        (19, rf"{_SIXTEEN}([ -])[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}"),
+        (19, rf"{_SIXTEEN}([ +-])[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}"),
         (15, rf"{_FIFTEEN}[0-9]{{11}}"),
         (17, rf"{_FIFTEEN}([ -])[0-9]{{6}}\1[0-9]{{5}}"),
         (14, rf"{_FOURTEEN}[0-9]{{10}}"),
@@ -24,8 +24,8 @@ _CARDS = tuple(
     )
 )
 """Length with separators, and form."""
-_PART_OF_LONGER_BEFORE = re.compile(rb"(?:[0-9][.,]|[0-9A-Fa-f_]-)\Z")
-_PART_OF_LONGER_AFTER = re.compile(rb"[.,][0-9]|-[0-9A-Fa-f]")
+_PART_OF_LONGER_BEFORE = re.compile(rb"(?:[0-9]\.|(?<![0-9])0,|[0-9A-Fa-f_]-)\Z")
+_PART_OF_LONGER_AFTER = re.compile(rb"\.[0-9]|-[0-9A-Fa-f]")
 _GROUP_BEFORE = re.compile(rb"(?<![0-9A-Za-z-])[0-9]{4} \Z")
 _GROUP_AFTER = re.compile(rb" [0-9]{4}(?![0-9])")
 _DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
@@ -50,7 +50,7 @@ def check_card(data: bytes, end: int) -> Span | None:
     number = data[start:end]
     if b" " in number and (_GROUP_BEFORE.search(data, max(0, start - 6), start) or _GROUP_AFTER.match(data, end)):
         return None
-    digits = number.translate(None, b" -")
+    digits = number.translate(None, b" +-")
     return (start, end) if passes_luhn(digits) and len(set(digits)) > 1 else None
 
 
@@ -81,7 +81,7 @@ CREDIT_CARD = Detector(
     expressions=(
         Expression(
             "card.issuer",
-            rf"\b(?:{_SIXTEEN}[ -]?[0-9]{{4}}[ -]?[0-9]{{4}}[ -]?[0-9]{{4}}|{_FIFTEEN}[ -]?[0-9]{{6}}[ -]?[0-9]{{5}}"
+            rf"\b(?:{_SIXTEEN}[ +-]?[0-9]{{4}}[ +-]?[0-9]{{4}}[ +-]?[0-9]{{4}}|{_FIFTEEN}[ -]?[0-9]{{6}}[ -]?[0-9]{{5}}"
             rf"|{_FOURTEEN}[ -]?[0-9]{{6}}[ -]?[0-9]{{4}})\b",
             check_card,
             0.95,

@@ -14,7 +14,7 @@ _FEWEST, _MOST = 7, 15
 _LOOK_BACK = 64
 _EXTENSION = re.compile(rb"[ ]?(?:x|ext\.?|poste|int\.)[ ]?[0-9]{1,5}\Z", re.IGNORECASE)
 _SHAPE = re.compile(
-    rb"(?:\+ ?)?\(?[0-9]{1,14}\)?(?:(?:[ ./-]|[ ]-[ ]|[ ](?=\()|(?=\()|(?<=\))[ -]?)\(?[0-9]{1,11}\)?){0,6}"
+    rb"(?:\(\+[0-9]{1,3}\)[ ]?|\+ ?)?\(?[0-9]{1,14}\)?(?:(?:[ ./-]|[ ][/-][ ]|[ ](?=\()|(?=\()|(?<=\))[ -]?)\(?[0-9]{1,11}\)?){0,6}"
     rb"(?:[ ]?(?:x|ext\.?|poste|int\.)[ ]?[0-9]{1,5})?",
     re.IGNORECASE,
 )
@@ -39,9 +39,9 @@ _STRONG = (
     r"|answering[ ]at|(?:call|reach|ring|text|contact)[ ](?:me|us|him|her|them|you)[ ](?:at|on)"
 )
 _WEAK = (
-    r"\bcall(?:ed|ing|er|s|back)?\b|\bring\b|\bdial(?:l?ed|l?ing)?\b|\btext\b|\b(?:my|our|his|her|their|your|the)[ ]number\b"
+    r"\bcall(?:ed|ing|er|s|back)?\b|\bring\b|\bdial(?:l?ed|l?ing)?\b|\btext\b|\b(?:my|our|his|her|their|your|the)[ ](?:(?:new|old|other|second|home|work|office|direct|private|us|uk|[a-z]{2,9}(?:ian|ese|ish|man|nch|eli))[ ])?number\b"
     r"|\bnumero\b|num\xc3\xa9ro|\bn\xc3\xbamero|\bcontact|chiam|ll\xc3\xa1m|llam|appel|joindre|anruf|erreich|\breach|answering"
-    r"|messages?[ ]to|\bsent[ ]to|registered|\botp\b|\brecipient|\bto\"?[:=]|\bfrom\"?[:=]|kontakt|contatt"
+    r"|messages?[ ]to|\bsent[ ]to|registered|\botp\b|\brecipient|\bto\"?[:=]|\bfrom\"?[:=]|kontakt|contatt|r\xc3\xbcckruf|dienstlich|\bprivat"
 )
 _GAP = rb"[\"'\\ \t\r\n:=>()\[\]#.,+/-]"
 _STRONG_WORD = re.compile(_STRONG.encode("latin-1"), re.IGNORECASE)
@@ -58,6 +58,8 @@ def check_international(data: bytes, end: int) -> Span | None:
     start = data.rfind(b"+", max(0, end - 26), end)
     if start < 0 or data[start - 1 : start].isalnum() or data[start - 1 : start] in (b"+", b"_"):
         return None
+    if data[start - 1 : start] == b"(":
+        start -= 1
     return _first_accepted(data, start, _is_international)
 
 
@@ -74,7 +76,7 @@ def check_national(data: bytes, end: int) -> Span | None:
     start = _start_of_number(data, end)
     if _PART_BEFORE.search(data, max(0, start - 2), start):
         return None
-    span = _first_accepted(data, start, _is_in_a_plan)
+    span = _first_accepted(data, start, _is_national)
     if span is None or span[1] < end:
         return None
     spaced = b" " in data[start:end] and b"-" not in data[start:end]
@@ -161,8 +163,19 @@ def _is_international(number: bytes) -> bool:
     return _is_valid("+" + digits, None) or (_is_possible(number.decode("ascii")) and digits[0] != "0")
 
 
+_OWN_FORM = re.compile(
+    rb"(?:1[ -])?(?:\([2-9][0-9]{2}\)[ -]?|[2-9][0-9]{2}-)[0-9]{3}-[0-9]{4}|0[1-9](?P<sign>[ .-])[0-9]{2}(?:(?P=sign)[0-9]{2}){3}"
+    rb"|07[0-9]{3} (?:[0-9]{6}|[0-9]{3} [0-9]{3})"
+)
+"""Forms that only telephone numbers have; whether the plan knows them or not: many are made up."""
+
+
+def _is_national(number: bytes) -> bool:
+    return _OWN_FORM.fullmatch(number) is not None or _is_in_a_plan(number)
+
+
 def _is_in_a_plan(number: bytes) -> bool:
-    if number.startswith(b"+"):
+    if number.startswith((b"+", b"(+")):
         return _is_international(number)
     digits = _digits(number)
     return any(_is_valid(digits, plan) for plan in _plans(digits))
@@ -213,15 +226,15 @@ PHONE = Detector(
         Expression("phone.double_zero", rf"\b00[1-9]{_NEXT}{{7}}", check_double_zero, 0.8),
         Expression(
             "phone.north_american",
-            r"\b[2-9][0-9]{2}(?:\)[ -]?|[-. ])[2-9][0-9]{2}[-. ][0-9]{4}\b",
+            r"\b[2-9][0-9]{2}(?:\)[ -]?|[-. ])[0-9]{3}[-. ][0-9]{4}\b",
             check_national,
             0.9,
         ),
         Expression(
             "phone.european",
             r"\b0[1-9](?:[ .-][0-9]{2}){4}\b|\b0[1-9][0-9]{1,3}\)?[ ][0-9]{3,4}[ ][0-9]{3,4}\b|\b07[0-9]{3}[ ][0-9]{6}\b"
-            r"|\b0[1-9][0-9]{1,3}\)?[/-][0-9]{5,8}\b|\b3[2-9][0-9][ .-][0-9]{3}[ .-][0-9]{3,4}\b"
-            r"|\b(?:[6-9][0-9]{2}[ ][0-9]{2}|9[0-9][ ][0-9]{3})[ ][0-9]{2}[ ][0-9]{2}\b|\b0[1-9][0-9]{1,3}\)[ ][0-9]{5,8}\b",
+            r"|\b0[1-9][0-9]{1,3}\)?[ /-][0-9]{5,8}\b|\b3[2-9][0-9][ .-][0-9]{3}[ .-][0-9]{3,4}\b"
+            r"|\b(?:[6-9][0-9]{2}[ ][0-9]{2}|9[0-9][ ][0-9]{3})[ ][0-9]{2}[ ][0-9]{2}\b",
             check_national,
             0.85,
         ),
