@@ -142,3 +142,21 @@ LIMIT $4;
 -- name: find_receipt
 -- What became of one request.
 SELECT request_id, scenario_id, accepted, stored, dead_lettered, received_at FROM ingest_receipts WHERE request_id = $1;
+
+-- name: list_dead_letters
+-- A page of letters before a position ($8, $9 null: from the newest). Their original bytes are not to be read here.
+SELECT id, scenario_id, request_id, reason, step, detail, state, attempts, accepted, entry_indexes, received_at,
+       occurred_at, changed_at, topic, partition, "offset", software_version, record_version
+FROM dead_letters
+WHERE ($1::timestamptz IS NULL OR occurred_at >= $1) AND ($2::timestamptz IS NULL OR occurred_at < $2)
+  AND ($3::uuid IS NULL OR scenario_id = $3) AND ($4::uuid IS NULL OR request_id = $4)
+  AND ($5::text IS NULL OR reason = $5) AND ($6::text IS NULL OR step = $6) AND ($7::text IS NULL OR state = $7)
+  AND ($8::timestamptz IS NULL OR (occurred_at, id) < ($8, $9::uuid))
+ORDER BY occurred_at DESC, id DESC
+LIMIT $10;
+
+-- name: find_dead_letter
+-- One letter of the tenant.
+SELECT id, scenario_id, request_id, reason, step, detail, state, attempts, accepted, entry_indexes, received_at,
+       occurred_at, changed_at, topic, partition, "offset", software_version, record_version
+FROM dead_letters WHERE id = $1;

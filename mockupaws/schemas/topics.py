@@ -24,7 +24,7 @@ REQUESTS = Topic(
     value="schemas.requests: a bundle of requests, msgpack, zstd",
     retention_ms=7 * DAY_MS,
     max_message_bytes=32 * 1024 * 1024,
-    writers=("ingest_gateway", "archive.replay"),
+    writers=("ingest_gateway", "archive.replay", "sinks.dead_letters"),
     readers=("stream_processors", "archive.replay"),
 )
 ANALYSED = Topic(
@@ -33,7 +33,7 @@ ANALYSED = Topic(
     value="schemas.analysed: the requests of one bundle, redacted, msgpack, zstd",
     retention_ms=7 * DAY_MS,
     max_message_bytes=32 * 1024 * 1024,
-    writers=("stream_processors",),
+    writers=("stream_processors", "sinks.dead_letters"),
     readers=("sinks.postgres", "sinks.parquet", "sinks.patterns"),
 )
 DEAD_LETTERS = Topic(

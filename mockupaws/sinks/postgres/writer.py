@@ -247,6 +247,8 @@ class PostgresSink:
 
 def _outcomes(items: Sequence[PostgresItem], letters: Sequence[DeadLetter]) -> list[str | None]:
     """Of each request of the batch. A key used again is not among them: whoever sends it could stop the sink."""
+    if not letters:
+        return [None] * sum(len(item.requests) for item in items)
     reasons = {(letter.topic, letter.partition, letter.offset, letter.request_id): letter.reason for letter in letters}
     outcomes: list[str | None] = []
     for item in items:

@@ -1,0 +1,113 @@
+"""The tenant's dead letters: which lines could not be processed, where and why. Never their text: it isn't redacted.
+
+Letters about records in which not even the tenant could be read belong to nobody and are shown to nobody here;
+`mockupaws dead-letters` shows them to the operator of the installation, and sends letters on again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
+from mockupaws.api.errors import RefusedError
+from mockupaws.api.logs import Instant
+from mockupaws.api.queries import SQL
+from mockupaws.api.routing import Call, answer
+from mockupaws.schemas.dead_letters import Reason, State, Step
+
+
+class DeadLetterQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All conditions hold together. `from` is inclusive, `to` exclusive, both of occurred_at."""
+
+    from_: Instant | None = msgspec.field(default=None, name="from")
+    to: Instant | None = None
+    scenario_id: UUID | None = None
+    request_id: UUID | None = None
+    reason: Reason | None = None
+    step: Step | None = None
+    state: State | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    cursor: str | None = None
+
+
+class DeadLetterAnswer(msgspec.Struct, frozen=True):
+    id: UUID
+    scenario_id: UUID | None
+    request_id: UUID | None
+    reason: str
+    step: str
+    detail: str
+    state: str
+    """dead: waits. redriving: on its way back. redriven: its lines went on."""
+    attempts: int
+    """How often its lines have failed."""
+    accepted: int
+    """Entries of the whole request."""
+    entry_indexes: list[int]
+    """Which of them stand in the letter."""
+    received_at: datetime | None
+    occurred_at: datetime
+    changed_at: datetime
+    topic: str
+    partition: int
+    offset: int
+    software_version: str
+    record_version: str | None
+
+
+class DeadLetterPage(msgspec.Struct, frozen=True):
+    dead_letters: list[DeadLetterAnswer]
+    next_cursor: str | None
+    stale: bool
+    """The primary is down; a replica answered."""
+
+
+async def list_dead_letters(call: Call) -> Response:
+    query: DeadLetterQuery = call.query
+    if query.from_ is not None and query.to is not None and query.from_ > query.to:
+        raise RefusedError("invalid_parameter", "`from` is after `to`")
+    conditions = msgspec.json.encode(msgspec.structs.replace(query, limit=1, cursor=None)).decode()
+    secret, binding = call.services.settings.jwt_secret, f"dead-letters/{call.tenant_id}/{conditions}"
+    position = None
+    if query.cursor is not None:
+        position = decode_cursor(secret, binding, query.cursor)
+        if position is None:
+            raise RefusedError("invalid_cursor", "the cursor belongs to another query: start again without one")
+    async with call.services.databases.read(call.tenant_id) as reading:
+        rows = await reading.connection.fetch(
+            SQL["list_dead_letters"],
+            query.from_,
+            query.to,
+            query.scenario_id,
+            query.request_id,
+            query.reason,
+            query.step,
+            query.state,
+            *(position or (None, None)),
+            query.limit + 1,
+        )
+    page = rows[: query.limit]
+    following = None
+    if len(rows) > query.limit:
+        following = encode_cursor(secret, binding, Position(page[-1]["occurred_at"], page[-1]["id"]))
+    return answer(DeadLetterPage([_letter_of(row) for row in page], following, reading.stale))
+
+
+async def get_dead_letter(call: Call) -> Response:
+    letter_id = call.id("dead_letter_id")
+    async with call.services.databases.read(call.tenant_id) as reading:
+        row = await reading.connection.fetchrow(SQL["find_dead_letter"], letter_id)
+    if row is None:
+        raise RefusedError("not_found", "there is no such dead letter")
+    return answer(_letter_of(row))
+
+
+def _letter_of(row: asyncpg.Record) -> DeadLetterAnswer:
+    return DeadLetterAnswer(**row)
