@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,11 +90,25 @@ def _analyse_lines(
 
 
 def _entry_of_object(line: bytes) -> Entry | Refusal:
+    text = line.decode(errors="replace")
     try:
-        decoded = msgspec.json.decode(line.decode(errors="replace"), type=_Object)
+        try:
+            decoded = msgspec.json.decode(text, type=_Object)
+        except msgspec.DecodeError:
+            decoded = msgspec.json.decode(_ESCAPE.sub(_without_half_pair, text), type=_Object)
     except (msgspec.DecodeError, RecursionError) as error:
         return Refusal(f"no JSON object with a message: {error}")
     return Entry(decoded.message, attributes=decoded.attributes)
+
+
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+)
+
+
+def _without_half_pair(escape: re.Match[str]) -> str:
+    """Half a surrogate pair, which JSON may spell but no text holds, becomes U+FFFD: one character for one."""
+    return r"\ufffd" if escape[1] else escape[0]
 
 
 def _shown(entry: AnalysedEntry) -> Result:
