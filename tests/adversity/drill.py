@@ -131,9 +131,8 @@ def main() -> None:
     except ValueError as error:
         sys.exit(str(error))
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(100_000)
-    ordered = sorted(chosen, key=lambda fault: fault.stack == "small disks")
+    ordered = sorted(chosen, key=lambda fault: fault.stack == "ordinary")  # one stack after the other
     trials = [[fault] for fault in ordered] + mixes(chosen, seed, arguments.mixes)
-    trials.sort(key=lambda faults: faults[0].stack == "small disks")
     now = datetime.fromtimestamp(SystemClock().now_us() / 1e6, UTC)
     home = Path(tempfile.mkdtemp(prefix="mockupaws-drill-"))
     home.chmod(0o755)
@@ -167,7 +166,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of the first trial; each further one counts up (default: random)")
     parser.add_argument("--faults", nargs="+", default=[], help="numbers (F23) or words of their names")
     parser.add_argument("--minutes", type=float, default=30.0, help="after which no trial is begun (default: 30)")
-    parser.add_argument("--mixes", type=int, default=5, help="trials with random faults in a row (default: 5)")
+    parser.add_argument("--mixes", type=int, default=8, help="trials with random faults in a row (default: 8)")
     parser.add_argument("--rate", type=float, default=LINES_PER_SECOND, help="lines a second")
     parser.add_argument("--write", action="store_true", help=f"write JSON and Markdown to {RESULTS}/")
     parser.add_argument("--list", action="store_true", help="show all faults and end")

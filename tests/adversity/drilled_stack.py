@@ -43,6 +43,8 @@ class DrilledStack(RunningStack):
         self._exits = ExitStack()
         s3_port, *kafka_ports = free_ports(1 + len(KAFKA_CLIENTS))
         self.failpoints = home / "failpoints"
+        self.second_processes = 0
+        """How many were started beside the supervised ones so far."""
         super().__init__(
             home,
             {
@@ -175,6 +177,7 @@ class DrilledStack(RunningStack):
     def second_process(self, name: str, settings: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
         """Another process of the same kind beside the supervised one, ended at the end of the block."""
         plan = next(plan for plan in own_plans(self.installation) if plan.name == name)
+        self.second_processes += 1
         own = {PREFIX + key: value for key, value in {**settings, "HEALTH_PORT": "0"}.items()}
         with self.installation.log_file(f"second-{name}").open("ab") as log:
             process = subprocess.Popen(plan.command, env={**plan.environ, **own}, stdout=log, stderr=log)

@@ -23,7 +23,7 @@ from tests.adversity.oracle.read_stores import check_rollups, read_stored
 from tests.adversity.oracle.settle import wait_until_quiet
 from tests.conftest import make_tenant
 
-LINES_PER_SECOND = 2500.0
+LINES_PER_SECOND = 3500.0
 TENANTS = 2
 WARM_REQUESTS = 15
 RETRY_SECONDS = 60.0
@@ -67,6 +67,7 @@ async def run_trial(
     producers = [await _make_producer(stack, f"{run}-{number}@drill.example") for number in range(TENANTS)]
     head = Head(seed, run, [p.tenant_id for p in producers], [p.scenario_id for p in producers])
     logs, before, counters = LogEnds.of(stack.home), uses(stack), _sink_counters(stack)
+    second_processes = stack.second_processes
     path = folder / f"{run}.ledger"
     with Ledger(path, head) as ledger:
         load = Load(stack.proxied_ingest_url, producers, Content(seed, run), ledger, lines_per_second)
@@ -81,7 +82,8 @@ async def run_trial(
     await _judge(stack, scene, read_ledger(path), result)
     result.violations += check_bounds(before, uses(stack), stack.home)
     result.violations += logs.check(stack.home, run)
-    result.violations += _check_counters(before, uses(stack), counters, _sink_counters(stack))
+    if stack.second_processes == second_processes:  # another process would have counted some of the lines
+        result.violations += _check_counters(before, uses(stack), counters, _sink_counters(stack))
     result.seconds = time.monotonic() - began
     if result.passed:
         path.unlink()
