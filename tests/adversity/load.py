@@ -127,10 +127,13 @@ class Load:
     def resume(self) -> None:
         self._paused.set()
 
-    async def send_at_once(self, lines: int, copies: int) -> None:
-        """One request with a key, by `copies` clients at the same time."""
-        plan = Plan(next(self._extra), 0, lines, True, "", None, False)
-        await asyncio.gather(*(self._send_request(plan, copy * MOST_ATTEMPTS) for copy in range(copies)))
+    def plan_keyed(self, lines: int) -> Plan:
+        """A request with a key besides the load."""
+        return Plan(next(self._extra), 0, lines, True, "", None, False)
+
+    async def send_copies(self, plan: Plan, copies: range) -> None:
+        """The same request by as many clients at the same time; each copy of a request has a number of its own."""
+        await asyncio.gather(*(self._send_request(plan, copy * MOST_ATTEMPTS) for copy in copies))
 
     async def send_raw(self, lines: int, send: Callable[[bytes, bytes], Awaitable[tuple[int, bytes]]]) -> Result:
         """One request without a key, sent by `send` in its own way: (head, body) → (status, body of the answer)."""

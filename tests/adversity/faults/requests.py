@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import signal
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import zstandard
+from redis.asyncio import Redis
 
 from mockupaws.runtime.clock import SystemClock
 from tests.adversity.faults.fault import Fault, Inject, Scene
@@ -20,8 +22,18 @@ STORM = 150
 
 
 async def duplicate_storm(scene: Scene) -> None:
-    for lines in (1, 20, 200):
-        await scene.load.send_at_once(lines, STORM)
+    """At once; and again when nobody but the sinks remembers: the gateway is another, its cache is empty."""
+    plans = [scene.load.plan_keyed(lines) for lines in (1, 20, 200)]
+    for plan in plans:
+        await scene.load.send_copies(plan, range(STORM))
+    pid = scene.stack.pid_of("gateway")
+    scene.stack.signal("gateway", signal.SIGKILL)
+    await scene.until(lambda: scene.stack.pid_of("gateway") not in (None, pid), "another gateway runs")
+    redis = Redis.from_url(scene.stack.settings.redis_url)
+    await redis.flushall()
+    await redis.aclose()
+    for plan in plans:
+        await scene.load.send_copies(plan, range(STORM, STORM + 10))
 
 
 async def clients_leave(scene: Scene) -> None:
@@ -101,7 +113,7 @@ REQUEST_FAULTS = [
     Fault(
         name="duplicate storm",
         number="F43",
-        what=f"requests of 1, 20 and 200 lines, each by {STORM} clients at once under one key",
+        what=f"requests of 1, 20 and 200 lines, each by {STORM} clients under one key; again when all caches are empty",
         inject=duplicate_storm,
         short=True,
     ),
