@@ -21,6 +21,9 @@ SLOW_CLIENTS = 200
 BOMB_BYTES = 200_000_000
 WIRE_LIMIT = 10 * 1024 * 1024
 STORM = 150
+LETTERS = 20
+CLOCK_SECONDS = 1.0
+"""For what is on its way, and until the shift is read."""
 
 
 async def duplicate_storm(scene: Scene) -> None:
@@ -107,6 +110,19 @@ def clock_jumps(seconds: float, while_seconds: float) -> Inject:
     return inject
 
 
+async def clock_beyond_partitions(scene: Scene) -> None:
+    """A few requests only: a hundred dead letters in a row hold the sink until an operator looks, as they should."""
+    scene.load.pause()
+    scene.stack.shift_clock(400 * 86_400)
+    await asyncio.sleep(CLOCK_SECONDS)
+    for lines in range(1, LETTERS + 1):
+        await scene.load.send_copies(scene.load.plan_keyed(lines), range(1))
+    scene.stack.shift_clock(0)
+    await asyncio.sleep(CLOCK_SECONDS)
+    scene.load.resume()
+    await scene.flow()
+
+
 async def replayed_twice(scene: Scene) -> None:
     """`mockupaws replay` of what is being sent, twice, while it is being sent: all of it is there already."""
     await scene.flow(60)
@@ -149,8 +165,8 @@ REQUEST_FAULTS = [
     Fault(
         name="clock beyond all partitions",
         number="F25",
-        what="the gateway's is 400 days ahead for 6 s: no partition takes the lines, they go to the dead letters",
-        inject=clock_jumps(400 * 86_400, 6),
+        what=f"{LETTERS} requests 400 days ahead: no partition takes them, they go to the dead letters",
+        inject=clock_beyond_partitions,
     ),
     Fault(
         name="replay under load",
