@@ -1,15 +1,23 @@
-"""µs per line of the analysis, one core, new text in each pass: `python -m tests.benchmarks.bench_analysis`."""
+"""µs per line of the analysis, one core, new text in each pass: `make bench-analysis`."""
 
 from __future__ import annotations
 
 import random
 import statistics
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
+from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from tempfile import TemporaryDirectory
 from time import process_time
 
 from mockupaws.schemas.requests import Entry, IngestRequest, decode_bundle, encode_request, join_bundle
 from mockupaws.stream_processors.analyse_entries import Analyser
+from mockupaws.stream_processors.detect_pii.scan import Scanner
+from mockupaws.stream_processors.detect_pii.table import DETECTORS
+from tests.benchmarks.compare_detectors import OTHERS, Pass
 
 LINES = 500
 """In one request: a full bundle."""
@@ -102,19 +110,76 @@ def _measure(analyser: Analyser, line: Line, *, lines: int = LINES, attributes: 
     return statistics.median(times), statistics.mean(sizes)
 
 
+def _start_up(folder: Path) -> float:
+    """CPU seconds until the first line can be analysed, in a process of its own."""
+    code = (
+        "from time import process_time; from pathlib import Path; "
+        "from mockupaws.stream_processors.analyse_entries import Analyser; "
+        "from mockupaws.stream_processors.detect_pii.scan import Scanner; "
+        f"Analyser(Scanner(folder=Path({str(folder)!r}))); print(process_time())"
+    )
+    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+
+
+def _mebibyte(r: random.Random) -> str:
+    return " ".join(_application(r) for _ in range(4400))[: 2**20]
+
+
+def _growth(scanner: Scanner) -> tuple[float, str]:
+    """The worst factor by which the time grows when an example's repetition doubles: 2 is linear."""
+    worst = (0.0, "")
+    for detector in DETECTORS:
+        for text, _ in detector.positives:
+            times = []
+            for size in (2**15, 2**16):
+                data = (text * (size // len(text) + 1))[:size].encode()
+                started = process_time()
+                scanner.scan(data)
+                scanner.scan(data)
+                times.append(process_time() - started)
+            worst = max(worst, (times[1] / max(times[0], 1e-4), detector.pii_type))
+    return worst
+
+
 def main() -> None:
-    started = process_time()
+    with TemporaryDirectory() as folder:
+        print(
+            f"start-up, compiling {_start_up(Path(folder)):.2f} s CPU, from the kept file {_start_up(Path(folder)):.2f} s"
+        )
     analyser = Analyser()
-    print(f"start-up {process_time() - started:.2f} s CPU")
     for name, line, lines, attributes in (
         ("production mix, 5 % personal", _production, LINES, False),
         ("the same with attributes", _production, LINES, True),
         ("every second line personal", _heavy, LINES, False),
         ("4 KB lines", _long, 50, False),
+        ("one line of 1 MiB", _mebibyte, 1, False),
         ("one line a request", _production, 1, False),
     ):
         micros, size = _measure(analyser, line, lines=lines, attributes=attributes)
-        print(f"{name:30s} {micros:8.2f} µs/line  {size:6.0f} bytes/line  {1e6 / micros:10,.0f} lines/s")
+        print(f"{name:32s} {micros:10.2f} µs/line  {size:9.0f} bytes/line  {1e6 / micros:10,.0f} lines/s")
+    print(f"memory at its peak {getrusage(RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+    factor, pii_type = _growth(Scanner())
+    print(f"time of twice the text, worst of all examples repeated: {factor:.1f} times ({pii_type})")
+    print("findings or tokens alone:")
+    for name, make, lines in OTHERS:
+        _compare(name, make, lines)
+
+
+def _compare(name: str, make: Callable[[], Pass], lines: int) -> None:
+    try:
+        run = make()
+    except ImportError as missing:
+        print(f"  {name:32s} not measured: {missing}")
+        return
+    r = random.Random(9)
+    for mix, line in (("production", _production), ("heavy", _heavy)):
+        times = []
+        for _ in range(5):
+            texts = [line(r) for _ in range(lines)]
+            started = process_time()
+            run(texts)
+            times.append((process_time() - started) / lines * 1e6)
+        print(f"  {name:32s} {mix:10s} {statistics.median(times):10.2f} µs/line")
 
 
 if __name__ == "__main__":
