@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
+import contextlib
+from collections.abc import AsyncIterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +14,9 @@ from mockupaws.runtime.telemetry import INGEST_HELD_BYTES
 
 BODY_SECONDS = 30.0
 """How long a body may take to arrive; slower senders hold memory others need."""
+_DISCARD_SECONDS = 5.0
+_DISCARD_BYTES = 64 * 1024 * 1024
+"""How far a body that is too large is read on and thrown away before it is refused."""
 
 
 class ByteBudget:
@@ -79,10 +83,13 @@ class BodyIntake:
         return ByteShare(self._budget, self._memory)
 
     async def read(
-        self, stream: AsyncIterable[bytes], content_length: str | None, limit: int, share: ByteShare
+        self, stream: AsyncIterable[bytes], headers: Mapping[str, str], limit: int, share: ByteShare
     ) -> bytes:
-        """The body as sent; stops at the first byte over the limit. Raises RefusedError (408, 413, 503)."""
-        if content_length is not None and content_length.isdecimal() and int(content_length) > limit:
+        """The body as sent; holds nothing beyond the limit. Raises RefusedError (408, 413, 503)."""
+        announced = headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > limit:
+            if headers.get("expect", "").lower() != "100-continue":  # who asks first is answered before it sends
+                await _discard(stream)
             raise _too_large(limit)
         pieces: list[bytes] = []
         size = 0
@@ -93,6 +100,7 @@ class BodyIntake:
                 async for piece in stream:
                     size += len(piece)
                     if size > limit:
+                        await _discard(stream)
                         raise _too_large(limit)
                     share.take(len(piece))
                     pieces.append(piece)
@@ -110,6 +118,17 @@ class BodyIntake:
         at = asyncio.get_running_loop().time() + seconds
         for timeout in self._reading:
             timeout.reschedule(min(timeout.when() or at, at))
+
+
+async def _discard(stream: AsyncIterable[bytes]) -> None:
+    """Reads on for a while: to a client that still sends, the connection's reset would overtake the answer."""
+    read = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            async for piece in stream:
+                read += len(piece)
+                if read > _DISCARD_BYTES:
+                    return
 
 
 def _too_large(limit: int) -> RefusedError:

@@ -175,7 +175,7 @@ async def _receive(
     share: ByteShare,
 ) -> tuple[IngestRequest, list[Rejection]]:
     limit = gateway.settings.max_body_bytes
-    sent = await gateway.bodies.read(request.stream(), request.headers.get("content-length"), limit, share)
+    sent = await gateway.bodies.read(request.stream(), request.headers, limit, share)
     encodings = content_encodings(request.headers.get("content-encoding", ""))
     body = inflate_body(sent, encodings, limit) if encodings else sent
     if encodings:
