@@ -25,8 +25,10 @@ clean: ## Stops everything and removes all that was made here: data, logs, envir
 	@if [ -x $(RUN) ]; then $(RUN) down; fi
 	rm -rf .mockupaws $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
+# Two files at a time, since most tests wait for servers; the faults after them, as each of those fills the machine.
 test: ready-to-test ## Runs all tests against services of their own
-	@$(VENV)/bin/pytest tests --ignore=tests/benchmarks
+	@$(VENV)/bin/pytest -n 2 --dist loadfile tests --ignore=tests/benchmarks --ignore=tests/adversity
+	@$(VENV)/bin/pytest tests/adversity
 
 test-unit: ready-to-test ## Runs the tests that need no service
 	@$(VENV)/bin/pytest $(UNIT)
