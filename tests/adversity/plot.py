@@ -59,7 +59,8 @@ def _draw_panel(
     def down(y: float) -> float:
         return top + PANEL_HEIGHT - y / highest * (PANEL_HEIGHT - 20)
 
-    pieces = [f'<text x="{LEFT}" y="{top + 10:.0f}" font-weight="bold">{escape(panel.title)} ({panel.unit})</text>']
+    title = f"{panel.title} ({panel.unit})" if panel.unit else panel.title
+    pieces = [f'<text x="{LEFT}" y="{top + 10:.0f}" font-weight="bold">{escape(title)}</text>']
     for share in (0.0, 0.5, 1.0):
         y = down(highest * share)
         pieces.append(f'<path d="M{LEFT} {y:.1f}H{right}" stroke="#ddd"/>')
