@@ -14,6 +14,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 
 from mockupaws.runtime import telemetry
@@ -74,6 +75,14 @@ class Transport(driver.Transport):
 
 
 class App(faust.App):
+    own_consumer: Any = None
+    """The consumer once Faust has made it. Only Faust may ask for `consumer`, which makes one where there is none: made
+    by the health server's thread, it belongs to the wrong event loop and the start fails."""
+
+    def _new_consumer(self) -> Any:
+        self.own_consumer = super()._new_consumer()
+        return self.own_consumer
+
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
 
@@ -158,8 +167,11 @@ class Processor:
         cast(OrderedAckConsumer, self.app.consumer).ack_in_order(message)
 
     def _assigned(self) -> set[int]:
-        consumer = self.app.consumer
-        return {place.partition for place in consumer.assignment()} if self.app.started else set()
+        consumer = self.app.own_consumer
+        try:
+            return {place.partition for place in consumer.assignment()} if consumer is not None else set()
+        except ConsumerNotStarted:
+            return set()
 
     def _lag_seconds(self, now: float) -> float:
         waiting = self._step.oldest_timestamps()
