@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
-from mockupaws.api.errors import RefusedError
+from mockupaws.api.cursor import Position
 from mockupaws.api.logs import Instant
+from mockupaws.api.paging import check_range, conditions_of, cursor_after, position_of
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
 
@@ -54,16 +54,9 @@ class AuditPage(msgspec.Struct, frozen=True):
 
 async def list_entries(call: Call) -> Response:
     query: AuditQuery = call.query
-    if query.from_ is not None and query.to is not None and query.from_ > query.to:
-        raise RefusedError("invalid_parameter", "`from` is after `to`")
-    conditions = msgspec.json.encode(msgspec.structs.replace(query, limit=1, cursor=None)).decode()
-    secret, binding = call.services.settings.jwt_secret, f"audit/{call.tenant_id}/{conditions}"
-    before = None
-    if query.cursor is not None:
-        position = decode_cursor(secret, binding, query.cursor)
-        if position is None:
-            raise RefusedError("invalid_cursor", "the cursor belongs to another query: start again without one")
-        before = position.id.int
+    check_range(query)
+    binding = f"audit/{call.tenant_id}/{conditions_of(query)}"
+    position = position_of(call, binding, query.cursor)
     async with call.services.databases.read(call.tenant_id) as reading:
         rows = await reading.connection.fetch(
             SQL["list_audit_entries"],
@@ -73,15 +66,17 @@ async def list_entries(call: Call) -> Response:
             query.action,
             query.target,
             query.outcome,
-            before,
+            position and position.id.int,
             query.limit + 1,
         )
-    following = None
-    if len(rows) > query.limit:
-        last = rows[query.limit - 1]  # its number is the position: a cursor has room for one as an id
-        following = encode_cursor(secret, binding, Position(last["at"], UUID(int=last["number"])))
+    following = cursor_after(call, binding, rows, query.limit, _position_of)
     return answer(AuditPage([_entry_of(row) for row in rows[: query.limit]], following))
 
 
 def _entry_of(row: asyncpg.Record) -> Entry:
     return Entry(**{**row, "details": msgspec.Raw(row["details"].encode()), "hash": row["hash"].hex()})
+
+
+def _position_of(row: asyncpg.Record) -> Position:
+    # Its number is the position: a cursor has room for one as an id.
+    return Position(row["at"], UUID(int=row["number"]))

@@ -15,9 +15,10 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
+from mockupaws.api.cursor import Position
 from mockupaws.api.errors import RefusedError
 from mockupaws.api.logs import Instant
+from mockupaws.api.paging import check_range, conditions_of, cursor_after, position_of
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
 from mockupaws.schemas.dead_letters import Reason, State, Step
@@ -71,15 +72,9 @@ class DeadLetterPage(msgspec.Struct, frozen=True):
 
 async def list_dead_letters(call: Call) -> Response:
     query: DeadLetterQuery = call.query
-    if query.from_ is not None and query.to is not None and query.from_ > query.to:
-        raise RefusedError("invalid_parameter", "`from` is after `to`")
-    conditions = msgspec.json.encode(msgspec.structs.replace(query, limit=1, cursor=None)).decode()
-    secret, binding = call.services.settings.jwt_secret, f"dead-letters/{call.tenant_id}/{conditions}"
-    position = None
-    if query.cursor is not None:
-        position = decode_cursor(secret, binding, query.cursor)
-        if position is None:
-            raise RefusedError("invalid_cursor", "the cursor belongs to another query: start again without one")
+    check_range(query)
+    binding = f"dead-letters/{call.tenant_id}/{conditions_of(query)}"
+    position = position_of(call, binding, query.cursor)
     async with call.services.databases.read(call.tenant_id) as reading:
         rows = await reading.connection.fetch(
             SQL["list_dead_letters"],
@@ -93,11 +88,8 @@ async def list_dead_letters(call: Call) -> Response:
             *(position or (None, None)),
             query.limit + 1,
         )
-    page = rows[: query.limit]
-    following = None
-    if len(rows) > query.limit:
-        following = encode_cursor(secret, binding, Position(page[-1]["occurred_at"], page[-1]["id"]))
-    return answer(DeadLetterPage([_letter_of(row) for row in page], following, reading.stale))
+    following = cursor_after(call, binding, rows, query.limit, lambda row: Position(row["occurred_at"], row["id"]))
+    return answer(DeadLetterPage([_letter_of(row) for row in rows[: query.limit]], following, reading.stale))
 
 
 async def get_dead_letter(call: Call) -> Response:

@@ -19,8 +19,9 @@ from msgspec import Meta
 from starlette.responses import Response, StreamingResponse
 
 from mockupaws.api.audit import record
-from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
+from mockupaws.api.cursor import Position
 from mockupaws.api.errors import RefusedError
+from mockupaws.api.paging import check_range, conditions_of, cursor_after, position_of
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
 from mockupaws.api.scenarios import find_scenario
@@ -92,25 +93,16 @@ async def list_logs(call: Call) -> Response:
     query: LogQuery = call.query
     check_filter(query)
     scenario_id = call.id("scenario_id")
-    binding = _binding(call.tenant_id, scenario_id, query)
-    secret = call.services.settings.jwt_secret
-    position = None
-    if query.cursor is not None:
-        position = decode_cursor(secret, binding, query.cursor)
-        if position is None:
-            raise RefusedError("invalid_cursor", "the cursor belongs to another query: start again without one")
+    binding = f"logs/{call.tenant_id}/{scenario_id}/{conditions_of(query)}"
+    position = position_of(call, binding, query.cursor)
     async with call.services.databases.read(call.tenant_id) as reading:
         await find_scenario(reading.connection, scenario_id)
         marks = await marks_wanted(call, reading.connection, query)
         rows = await fetch_lines(reading.connection, scenario_id, query, position, query.limit + 1, marks)
         newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
-    page = rows[: query.limit]
-    following = None
-    if len(rows) > query.limit:
-        following = encode_cursor(secret, binding, Position(page[-1]["received_at"], page[-1]["id"]))
-    return answer(
-        LogPage([line_of(row) for row in page], following, newest["received_at"] if newest else None, reading.stale)
-    )
+    following = cursor_after(call, binding, rows, query.limit, lambda row: Position(row["received_at"], row["id"]))
+    page = [line_of(row) for row in rows[: query.limit]]
+    return answer(LogPage(page, following, newest["received_at"] if newest else None, reading.stale))
 
 
 async def export_logs(call: Call) -> Response:
@@ -150,8 +142,7 @@ async def export_logs(call: Call) -> Response:
 
 
 def check_filter(query: LogFilter) -> None:
-    if query.from_ is not None and query.to is not None and query.from_ > query.to:
-        raise RefusedError("invalid_parameter", "`from` is after `to`")
+    check_range(query)
     if query.pii_type is not None and query.pii_type not in PII_TYPES:
         raise RefusedError("invalid_parameter", f"`pii_type` must be one of {', '.join(PII_TYPES)}")
 
@@ -197,12 +188,6 @@ async def marks_wanted(call: Call, connection: Connection, query: LogFilter) -> 
 def line_of(row: asyncpg.Record) -> LogLine:
     attributes = row["attributes"]
     return LogLine(**{**row, "attributes": msgspec.Raw(attributes.encode()) if attributes is not None else None})
-
-
-def _binding(tenant_id: UUID, scenario_id: UUID, query: LogQuery) -> str:
-    """All that a cursor is bound to; `limit` may change from page to page."""
-    conditions = msgspec.structs.replace(query, limit=1, cursor=None)
-    return f"logs/{tenant_id}/{scenario_id}/{msgspec.json.encode(conditions).decode()}"
 
 
 def _ndjson(lines: list[LogLine]) -> bytes:

@@ -13,8 +13,9 @@ from msgspec import UNSET, Meta, UnsetType
 from starlette.responses import Response
 
 from mockupaws.api.audit import record
-from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
+from mockupaws.api.cursor import Position
 from mockupaws.api.errors import RefusedError
+from mockupaws.api.paging import cursor_after, position_of
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
 from mockupaws.cost_model.architecture import (
@@ -95,19 +96,12 @@ async def create_scenario(call: Call) -> Response:
 
 async def list_scenarios(call: Call) -> Response:
     query: ScenarioQuery = call.query
-    secret, binding = call.services.settings.jwt_secret, f"scenarios/{call.tenant_id}"
-    position = None
-    if query.cursor is not None:
-        position = decode_cursor(secret, binding, query.cursor)
-        if position is None:
-            raise RefusedError("invalid_cursor", "start again without a cursor")
+    binding = f"scenarios/{call.tenant_id}"
+    position = position_of(call, binding, query.cursor, "start again without a cursor")
     after = position or (None, None)
     async with call.services.databases.read(call.tenant_id) as reading:
         rows = await reading.connection.fetch(SQL["list_scenarios"], *after, query.limit + 1)
-    following = None
-    if len(rows) > query.limit:
-        last = rows[query.limit - 1]
-        following = encode_cursor(secret, binding, Position(last["created_at"], last["id"]))
+    following = cursor_after(call, binding, rows, query.limit, lambda row: Position(row["created_at"], row["id"]))
     return answer(ScenarioPage(scenarios=[scenario_of(row) for row in rows[: query.limit]], next_cursor=following))
 
 

@@ -17,8 +17,9 @@ from starlette.responses import Response
 
 from mockupaws.api.audit import record
 from mockupaws.api.auth import Password, hash_new_password
-from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
+from mockupaws.api.cursor import Position
 from mockupaws.api.errors import RefusedError
+from mockupaws.api.paging import cursor_after, position_of
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
 from mockupaws.api.sessions import end_sessions, revoke
@@ -61,18 +62,11 @@ class UserPage(msgspec.Struct, frozen=True):
 
 async def list_users(call: Call) -> Response:
     query: UserQuery = call.query
-    secret, binding = call.services.settings.jwt_secret, f"users/{call.tenant_id}"
-    position = None
-    if query.cursor is not None:
-        position = decode_cursor(secret, binding, query.cursor)
-        if position is None:
-            raise RefusedError("invalid_cursor", "start again without a cursor")
+    binding = f"users/{call.tenant_id}"
+    position = position_of(call, binding, query.cursor, "start again without a cursor")
     async with call.services.databases.read(call.tenant_id) as reading:
         rows = await reading.connection.fetch(SQL["list_users"], *(position or (None, None)), query.limit + 1)
-    following = None
-    if len(rows) > query.limit:
-        last = rows[query.limit - 1]
-        following = encode_cursor(secret, binding, Position(last["created_at"], last["id"]))
+    following = cursor_after(call, binding, rows, query.limit, lambda row: Position(row["created_at"], row["id"]))
     return answer(UserPage([User(**row) for row in rows[: query.limit]], following))
 
 
