@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tests.adversity.drilled_stack import DrilledStack
+from tests.adversity.fault_proxy import FaultProxy
+from tests.adversity.faulty_flow import Faults
 from tests.adversity.load import Load, Producer
 
 Stack = Literal["ordinary", "small disks"]
@@ -74,3 +76,12 @@ class Fault:
     """Belongs to `make test`."""
     skipped: Callable[[], str] = lambda: ""
     """Why it can't be done on this machine; empty where it can."""
+
+
+async def disturb(proxies: Sequence[FaultProxy], to_server: Faults, to_client: Faults, seconds: float) -> None:
+    """Faults on these ways for a while; then every connection on them is reset."""
+    for proxy in proxies:
+        proxy.use(to_server=to_server, to_client=to_client)
+    await asyncio.sleep(seconds)
+    for proxy in proxies:
+        proxy.reset_all()

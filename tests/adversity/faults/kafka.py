@@ -13,7 +13,7 @@ from mockupaws.runtime.kafka import topic_name
 from mockupaws.schemas.requests import SCHEMA_VERSION
 from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS, REQUESTS
 from tests.adversity.drilled_stack import KAFKA_CLIENTS
-from tests.adversity.faults.fault import Fault, Inject, Scene
+from tests.adversity.faults.fault import Fault, Inject, Scene, disturb
 from tests.adversity.faults.processes import frozen
 from tests.adversity.faulty_flow import Faults
 from tests.adversity.oracle.read_stores import connect
@@ -42,12 +42,7 @@ def cut_off(clients: Sequence[str], to_server: Faults, to_client: Faults, second
     """Faults on the way between these processes and the broker; then every connection is reset."""
 
     async def inject(scene: Scene) -> None:
-        proxies = [scene.stack.kafka[client] for client in clients]
-        for proxy in proxies:
-            proxy.use(to_server=to_server, to_client=to_client)
-        await asyncio.sleep(seconds)
-        for proxy in proxies:
-            proxy.reset_all()
+        await disturb([scene.stack.kafka[client] for client in clients], to_server, to_client, seconds)
 
     return inject
 

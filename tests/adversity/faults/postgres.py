@@ -15,7 +15,7 @@ import asyncpg
 from mockupaws.runtime.embedded.postgres_server import BINARIES, SUPERUSER
 from tests.adversity.drilled_stack import DrilledStack
 from tests.adversity.fault_proxy import FaultProxy
-from tests.adversity.faults.fault import Fault, Inject, NotInjectedError, Scene
+from tests.adversity.faults.fault import Fault, Inject, NotInjectedError, Scene, disturb
 from tests.adversity.faults.processes import frozen
 from tests.adversity.faulty_flow import Faults
 from tests.adversity.oracle.read_stores import connect
@@ -32,12 +32,7 @@ async def killed_server(scene: Scene) -> None:
 
 def cut_off(clients: Sequence[str], to_server: Faults, to_client: Faults, seconds: float) -> Inject:
     async def inject(scene: Scene) -> None:
-        proxies = [scene.stack.postgres[client] for client in clients]
-        for proxy in proxies:
-            proxy.use(to_server=to_server, to_client=to_client)
-        await asyncio.sleep(seconds)
-        for proxy in proxies:
-            proxy.reset_all()
+        await disturb([scene.stack.postgres[client] for client in clients], to_server, to_client, seconds)
 
     return inject
 
