@@ -92,13 +92,15 @@ async def test_a_database_that_went_back_in_time_gets_the_rest_again_from_kafka(
         async with owner_connection(quick) as connection:
             offsets = await connection.fetch("SELECT * FROM consumer_offsets")
             ids = [row["request_id"] for row in await connection.fetch("SELECT request_id FROM applied_requests")]
+            await connection.execute("CREATE TEMP TABLE metrics_before AS SELECT * FROM scenario_metrics")
             await publish_requests(quick, *[analysed_request([f"lost {n}"]) for n in range(10)])
             await until_equal(quick, STORED["postgres"], 20)
             async with connection.transaction():  # what an asynchronous failover or a restore leaves behind
                 await connection.execute("DELETE FROM applied_requests WHERE NOT request_id = ANY ($1::uuid[])", ids)
                 await connection.execute("DELETE FROM ingest_receipts WHERE NOT request_id = ANY ($1::uuid[])", ids)
                 await connection.execute("DELETE FROM scenario_logs WHERE message_preview LIKE 'lost %'")
-                await connection.execute("UPDATE scenario_metrics SET value = 10")
+                await connection.execute("DELETE FROM scenario_metrics")
+                await connection.execute("INSERT INTO scenario_metrics SELECT * FROM metrics_before")
                 for row in offsets:
                     await connection.execute(
                         "UPDATE consumer_offsets SET next_offset = $1"
