@@ -104,7 +104,7 @@ async def ingest(request: Request) -> Response:
     gateway: Gateway = request.app.state.gateway
     began = asyncio.get_running_loop().time()
     now_us = gateway.clock.now_us()
-    request_id = new_request_id(now_us, os.urandom(10))
+    request_id = gateway.publisher.place(new_request_id(now_us, os.urandom(10)))
     INGEST_IN_FLIGHT.inc()
     try:
         response = await _ingest(gateway, request, request_id, now_us)

@@ -4,6 +4,8 @@ Delivery order of one request:
 1. it joins its partition's open bundle, which is sent when full or after the linger;
 2. the brokers write the record on every in-sync replica (acks=all, idempotent producer);
 3. the ack resolves the bundle, and `publish` returns for each of its requests.
+Requests without an idempotency key get ids of the partition whose bundle is being filled (`place`), so that those of
+all connections share a record: what a record costs the brokers and the processor is paid once for all of them.
 A request that waited too long goes to the spool, or is refused; its record may still arrive. The idempotency key is
 the request's id, by which the sinks drop repeats.
 """
@@ -12,8 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections import deque
 from dataclasses import dataclass
+from uuid import UUID
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -26,7 +30,7 @@ from mockupaws.runtime.failpoints import hit
 from mockupaws.runtime.kafka import KafkaUnreachableError, abandon_producer, start_producer, topic_name
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import PUBLISH_FAILURES, PUBLISH_PENDING_BYTES, PUBLISHED_BUNDLES, get_logger
-from mockupaws.schemas.identifiers import partition_of
+from mockupaws.schemas.identifiers import in_partition, partition_of
 from mockupaws.schemas.requests import SCHEMA_VERSION
 from mockupaws.schemas.topics import REQUESTS
 
@@ -83,6 +87,8 @@ class Publisher:
         self._answered = False
         self._probed_at = 0.0
         self._open: dict[int, _OpenBundle] = {}
+        self._filling = random.randrange(1 << 16)  # noqa: S311 - spreads gateways, hides nothing
+        """Modulo the number of partitions, the one new requests are placed in; moves on with each bundle sent."""
         self._sent: deque[_OpenBundle] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._abandoned: set[asyncio.Task[None]] = set()
@@ -97,6 +103,11 @@ class Publisher:
     def flows(self) -> bool:
         """Whether a request sent now can expect its ack in time."""
         return self._producer is not None and not self._broken.is_set() and self._oldest_wait() <= self._ack_seconds
+
+    def place(self, request_id: UUID) -> UUID:
+        """The id, changed so that the request joins the bundle being filled; as it was where no broker was reached."""
+        partitions = self._partitions()
+        return in_partition(request_id, self._filling % partitions, partitions) if partitions else request_id
 
     async def publish(self, request_id: bytes, encoded: bytes, lines: int) -> None:
         """Returns when the brokers have the request. Raises NotAcknowledgedError; RefusedError (413)."""
@@ -113,15 +124,14 @@ class Publisher:
 
         Raises NotAcknowledgedError at once where an ack can't be expected.
         """
-        producer = self._producer
-        partitions = None if producer is None else producer.client.cluster.partitions_for_topic(self._topic)
+        partitions = self._partitions()
         if not partitions or not self.flows:
             raise NotAcknowledgedError("the brokers don't acknowledge")
         if not self._budget.fits(len(encoded)):
             raise NotAcknowledgedError("too many bytes wait for the brokers")
         self._budget.take(len(encoded))
         PUBLISH_PENDING_BYTES.set(self._budget.taken)
-        return self._gather(partition_of(request_id, len(partitions)), encoded, lines).acknowledged
+        return self._gather(partition_of(request_id, partitions), encoded, lines).acknowledged
 
     async def run(self) -> None:
         """Connects, watches and replaces the producer until cancelled."""
@@ -146,6 +156,12 @@ class Publisher:
         if self._abandoned:
             await asyncio.wait(self._abandoned)
 
+    def _partitions(self) -> int:
+        """0: not known, since no broker was reached yet."""
+        if self._producer is None:
+            return 0
+        return len(self._producer.client.cluster.partitions_for_topic(self._topic) or ())
+
     def _gather(self, partition: int, encoded: bytes, lines: int) -> _OpenBundle:
         gathered = self._open.get(partition)
         if gathered is not None and not gathered.bundle.has_room(encoded, lines, self._limits):
@@ -165,6 +181,7 @@ class Publisher:
         if gathered.timer is not None:
             gathered.timer.cancel()
         self._sent.append(gathered)
+        self._filling += 1
         task = self._loop.create_task(self._produce(gathered))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -31,6 +31,17 @@ def partition_of(request_id: bytes, partitions: int) -> int:
     return zlib.crc32(request_id) % partitions
 
 
+def in_partition(request_id: uuid.UUID, partition: int, partitions: int) -> uuid.UUID:
+    """The id with its last two bytes changed so that its `partition_of` is `partition`; the rest keeps it unique."""
+    head, last = request_id.bytes[:14], int.from_bytes(request_id.bytes[14:], "big")
+    of_head = zlib.crc32(head)
+    for step in range(0x10000):
+        tail = (last + step & 0xFFFF).to_bytes(2, "big")
+        if zlib.crc32(tail, of_head) % partitions == partition:
+            return uuid.UUID(bytes=head + tail)
+    raise ValueError(f"no id in partition {partition} of {partitions}")
+
+
 def part_id(request_id: bytes, entry_indexes: Sequence[int]) -> uuid.UUID:
     """What sinks remember of a redriven part of a request: the same for each repeat of this part, and for no other."""
     return uuid.uuid5(uuid.UUID(bytes=request_id), ",".join(map(str, entry_indexes)))

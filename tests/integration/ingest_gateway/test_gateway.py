@@ -76,6 +76,17 @@ async def stored(settings: Settings) -> list[IngestRequest]:
     return found
 
 
+async def records_by_partition(settings: Settings) -> dict[int, int]:
+    name = topic_name(settings, REQUESTS)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets([TopicPartition(name, n) for n in range(settings.kafka_partitions)])
+        return {partition.partition: end for partition, end in ends.items()}
+    finally:
+        await consumer.stop()
+
+
 @pytest.fixture
 async def client(settings: Settings, demo: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with gateway(settings) as made:
@@ -103,6 +114,19 @@ async def test_202_means_the_request_is_on_the_topic(settings: Settings, demo: A
         ]
         assert document["receipt"] == f"/api/v1/ingest/receipts/{document['request_id']}"
         assert (document["accepted"], document["duplicate"]) == (1, False)
+
+
+async def test_requests_of_all_connections_share_a_record_and_records_take_turns(settings: Settings, demo: Any) -> None:
+    gathering = dataclasses.replace(settings, bundle_linger_seconds=0.5)
+    async with gateway(gathering) as client:
+        client.headers["Authorization"] = f"Bearer {demo.api_key}"
+        await until_ready(client)
+        for turn in (1, 2):
+            await asyncio.gather(*(client.post(INGEST, json=body_of(demo, "line")) for _ in range(40)))
+            records = await records_by_partition(settings)
+            assert sum(records.values()) == turn, records
+        assert sorted(records.values()) == [0, 0, 1, 1]
+    assert len(await stored(settings)) == 80
 
 
 async def test_a_request_names_the_encoding_of_its_scenarios_model(

@@ -7,7 +7,14 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockupaws.schemas.identifiers import EntryIds, body_hash, new_request_id, partition_of, request_id_of_key
+from mockupaws.schemas.identifiers import (
+    EntryIds,
+    body_hash,
+    in_partition,
+    new_request_id,
+    partition_of,
+    request_id_of_key,
+)
 
 ANY_TIME_US = st.integers(min_value=0, max_value=(1 << 48) * 1000 - 1)
 ANY_REQUEST = st.binary(min_size=16, max_size=16)
@@ -63,3 +70,14 @@ def test_requests_spread_over_the_partitions() -> None:
         counts[partition_of(new_request_id(1_000_000, number.to_bytes(10, "big")).bytes, 4)] += 1
 
     assert min(counts) > 800
+
+
+@given(st.binary(min_size=10, max_size=10), st.integers(1, 1000), st.data())
+def test_an_id_is_minted_for_the_partition_wanted(randomness: bytes, partitions: int, data: st.DataObject) -> None:
+    partition = data.draw(st.integers(0, partitions - 1))
+    minted = new_request_id(1_000_000, randomness)
+    moved = in_partition(minted, partition, partitions)
+
+    assert partition_of(moved.bytes, partitions) == partition
+    assert moved.bytes[:14] == minted.bytes[:14]
+    assert (moved.version, moved.variant) == (7, uuid.RFC_4122)
