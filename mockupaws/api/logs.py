@@ -78,6 +78,8 @@ class LogLine(msgspec.Struct, frozen=True):
     token_count: int
     sqs_blocks: int
     attributes: msgspec.Raw | None
+    policy_version: int | None
+    """Of the policy that redacted the line; 0: the default, all types masked; null: stored before this was kept."""
 
 
 class LogPage(msgspec.Struct, frozen=True):

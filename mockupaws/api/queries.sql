@@ -33,7 +33,7 @@ UPDATE scenarios SET deleted_at = now(), updated_at = now() WHERE id = $1 AND de
 -- name: logs_newest_first
 -- A page of lines before a position ($9, $10 null: from the newest). received_at stands twice so that partitions prune.
 SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,
-       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes
+       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes, policy_version
 FROM scenario_logs
 WHERE scenario_id = $1
   AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
@@ -50,7 +50,7 @@ LIMIT $11;
 -- name: logs_oldest_first
 -- A page of lines after a position ($9, $10 null: from the oldest).
 SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,
-       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes
+       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes, policy_version
 FROM scenario_logs
 WHERE scenario_id = $1
   AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)

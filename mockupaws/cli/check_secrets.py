@@ -14,7 +14,9 @@ LEAST_DIFFERENT = 10
 """Characters: what has fewer was typed, not drawn."""
 LONGEST_REVOCATION_SECONDS = 4.0
 """Of a directory refresh, so that what is revoked is refused within 5 s."""
-_KEYS = ("jwt_secret", "api_key_pepper", "audit_key")
+_KEYS = ("jwt_secret", "api_key_pepper", "audit_key", "tenant_key_secret")
+_NEEDED_BY_SOME = {"tenant_key_secret": "policies that hash, encrypt or allow values are refused"}
+"""What goes on without, but for this."""
 _WORDS = ("secret", "password", "changeme", "change-me", "default", "example", "mockupaws", "postgres", "test")
 _NEW = "make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
@@ -28,7 +30,9 @@ def weak_secrets(settings: Settings) -> Iterator[Problem]:
     values = {name: getattr(settings, name) for name in _KEYS}
     for name, value in values.items():
         variable = PREFIX + name.upper()
-        if not value:
+        if not value and name in _NEEDED_BY_SOME:
+            yield "warn", f"{variable} is not set: {_NEEDED_BY_SOME[name]}", f"{_NEW}; keep a copy of it elsewhere"
+        elif not value:
             yield serious, f"{variable} is not set", _NEW
         elif len(value) < LEAST_CHARACTERS or len(set(value)) < LEAST_DIFFERENT:
             yield serious, f"{variable} is too short or too regular: it can be guessed", _NEW

@@ -25,7 +25,9 @@ ARCHIVE_SCHEMA = pa.schema(
         pa.field("token_count", pa.int32(), nullable=False),
         pa.field("sqs_blocks", pa.int32(), nullable=False),
         pa.field("pii_types", pa.list_(pa.field("element", pa.string(), nullable=False)), nullable=False),
+        pa.field("policy_version", pa.int32()),
     ],
     metadata={"mockupaws.schema_version": str(SCHEMA_VERSION)},
 )
-"""Sorted by received_at, id. `attributes` is JSON text of an object. Append columns; never rename or retype one."""
+"""Sorted by received_at, id. `attributes` is JSON text of an object. `policy_version` is missing in the first objects:
+read them with this schema, which puts null there. Append nullable columns; never rename or retype one."""

@@ -21,7 +21,7 @@ from mockupaws.sinks.dead_letters.rows import time_of
 
 HOUR_US = 3600 * 1_000_000
 ROW_GROUP_LINES = 50_000
-_CONSTANT_COLUMNS = ("tenant_id", "scenario_id", "request_id")
+_CONSTANT_COLUMNS = ("tenant_id", "scenario_id", "request_id", "policy_version")
 
 
 class ObjectRefusedError(PermanentError):

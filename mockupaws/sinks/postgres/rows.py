@@ -17,6 +17,7 @@ COLUMNS = (
     "tenant_id",
     "scenario_id",
     "received_at",
+    "policy_version",
     "id",
     "timestamp",
     "message_hash",
@@ -39,7 +40,7 @@ PREVIEW_CHARACTERS = 500
 EPOCH_2000_US = 946_684_800_000_000
 _TEXT_OID = 25
 _NULL = struct.pack(">i", -1)
-_PREFIX = struct.Struct(">hi16si16siq")
+_PREFIX = struct.Struct(">hi16si16siqii")
 _LINE = struct.Struct(">i16siqi32siiiiii")
 _LINE_NO_TIMESTAMP = struct.Struct(">i16sii32siiiiii")
 
@@ -67,8 +68,9 @@ def pack_rows(request: AnalysedRequest) -> bytes:
     """All lines of a request as COPY rows, without header and trailer."""
     columns = request.lines
     ids = EntryIds(request.request_id, request.received_at_us)
+    received_at = request.received_at_us - EPOCH_2000_US
     prefix = _PREFIX.pack(
-        len(COLUMNS), 16, request.tenant_id, 16, request.scenario_id, 8, request.received_at_us - EPOCH_2000_US
+        len(COLUMNS), 16, request.tenant_id, 16, request.scenario_id, 8, received_at, 4, request.policy_version
     )
     pieces: list[bytes] = []
     add = pieces.append

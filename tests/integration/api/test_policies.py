@@ -56,8 +56,8 @@ async def store_line(database: Database, settings: Settings, analyser: Analyser,
     log_id = uuid.UUID(bytes=EntryIds(uuid.uuid4().bytes, received_at_us)[0])
     await database.execute(
         "INSERT INTO scenario_logs (tenant_id, scenario_id, id, received_at, message_hash, message_preview, source,"
-        " level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, '', 1, true, '{}', 1, 1, $8)",
+        " level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes, policy_version)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, '', 1, true, '{}', 1, 1, $8, $9)",
         demo.tenant_id,
         demo.scenario_id,
         log_id,
@@ -66,6 +66,7 @@ async def store_line(database: Database, settings: Settings, analyser: Analyser,
         made.message[:500],
         made.source,
         made.attributes,
+        policy.version or None,
     )
     return str(log_id)
 
@@ -195,6 +196,10 @@ async def test_lines_are_found_by_a_value_that_was_hashed_or_encrypted(
     assert await found(value="zoe@example.com") == set()
     exported = await client.get(f"{path}/export", params={"value": "10.0.0.1"})
     assert [json.loads(line)["id"] for line in exported.text.splitlines()] == [inside]
+    assert json.loads(exported.text)["policy_version"] == 1
+    await database.execute("UPDATE scenario_logs SET policy_version = NULL")
+    of_before = (await client.get(path)).json()["logs"]
+    assert [line["policy_version"] for line in of_before] == [None] * 3  # as lines of releases before have it
     other = await make_tenant(settings, "other@example.com")
     theirs = await client.get(
         f"/api/v1/scenarios/{other.scenario_id}/logs",

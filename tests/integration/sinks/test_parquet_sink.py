@@ -73,6 +73,7 @@ async def assert_archived(settings: Settings) -> None:
     assert table.schema.equals(ARCHIVE_SCHEMA)
     assert table["message"].to_pylist() == ["häagen", "😀" * 600, "third", "fourth"]
     assert table["pii_types"].to_pylist() == [[], ["EMAIL"], [], []]
+    assert table["policy_version"].to_pylist() == [0, 0, 0, 0]
 
 
 async def test_the_archive_in_a_folder(settings: Settings) -> None:

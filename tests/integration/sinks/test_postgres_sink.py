@@ -31,6 +31,7 @@ YEAR_2100_US = 4_102_444_800_000_000
 
 async def test_packed_rows_arrive_as_they_were(settings: Settings) -> None:
     request = analysed_request(["häagen", "x" * 2000, "😀" * 600, "tab\tand \\N"])
+    request = msgspec.structs.replace(request, policy_version=7)
     with running_sink(settings, "postgres"):
         await publish_requests(settings, request)
         await until_equal(settings, STORED, 4)
@@ -42,6 +43,7 @@ async def test_packed_rows_arrive_as_they_were(settings: Settings) -> None:
     assert [row["attributes"] for row in rows] == ['{"a": 1}', None, None, '{"a": 1}']
     assert [row["message_hash"] for row in rows] == request.lines.message_hash
     assert [row["size_bytes"] for row in rows] == request.lines.size_bytes
+    assert {row["policy_version"] for row in rows} == {7}
     assert {(row["tenant_id"], row["scenario_id"], row["source"], row["level"]) for row in rows} == {
         (TENANT, SCENARIO, "app", "info")
     }
