@@ -32,8 +32,9 @@ async def test_the_tenant_ends_with_the_transaction(settings: Settings, demo: De
         task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     async with pool.acquire() as connection:
-        tenant, rows = await connection.fetchrow(SEEN) or ("?", -1)
-    assert (tenant or None, rows) == (None, 0)
+        assert not await connection.fetchval("SELECT current_setting('app.current_tenant', true)")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="no tenant is set"):
+            await connection.fetch("SELECT id FROM scenarios")
     await pool.close()
 
 
