@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,9 +57,33 @@ class Scanner:
         self._database = open_database([*(expression for expression, _, _ in self._expressions), _ENTITY], folder)
         self._scan = self._database.scan
         self._checks = [(expression.check, rank) for expression, _, rank in self._expressions]
+        self._meanings = [
+            (pii_type, expression.rule, expression.score, expression.kind_of, expression.kinds)
+            for expression, pii_type, _ in self._expressions
+        ]
 
     def scan(self, data: bytes) -> list[Found]:
         """The findings in their order, none overlapping another and none spanning SEPARATOR."""
+        return [self._found(data, candidate, 0) for candidate in self._candidates(data)]
+
+    def scan_texts(self, joined: bytes, texts: Sequence[bytes]) -> dict[int, list[Found]]:
+        """The findings of each text that has any, by position and in bytes of that text; `joined`: all, by SEPARATOR."""
+        candidates = self._candidates(joined)
+        if not candidates:
+            return {}
+        starts = list(accumulate([len(text) + 1 for text in texts], initial=0))
+        found: dict[int, list[Found]] = {}
+        position, end = -1, 0
+        for candidate in candidates:
+            if candidate[0] >= end:
+                position = bisect_right(starts, candidate[0], position + 1) - 1
+                start, end = starts[position], starts[position + 1]
+                of_text = found[position] = []
+            of_text.append(self._found(joined, candidate, start))
+        return found
+
+    def _candidates(self, data: bytes) -> list[_Candidate]:
+        """All that is found, in order, none overlapping another."""
         hits = self._hits(data)
         if hits is None:
             return self._scan_apart(data)
@@ -71,18 +96,17 @@ class Scanner:
                 return self._scan_apart(data)
             for start, end, rank, number in self._examine(decoded.text, again):
                 candidates.add((*decoded.origin(start, end), rank, number))
-        return [self._found(data, candidate) for candidate in _without_overlaps(sorted(candidates))]
+        return _without_overlaps(sorted(candidates))
 
-    def _found(self, data: bytes, candidate: _Candidate) -> Found:
+    def _found(self, data: bytes, candidate: _Candidate, origin: int) -> Found:
+        """In bytes from `origin` on."""
         start, end, _, number = candidate
         if number < 0:
-            return Found(start, end, self._expressions[~number][1], UNEXAMINED, 0.5)
-        expression, pii_type, _ = self._expressions[number]
-        kind_of = expression.kind_of
-        rule, score = (
-            (expression.rule, expression.score) if kind_of is None else expression.kinds[kind_of(data[start:end])]
-        )
-        return Found(start, end, pii_type, rule, score)
+            return Found(start - origin, end - origin, self._expressions[~number][1], UNEXAMINED, 0.5)
+        pii_type, rule, score, kind_of, kinds = self._meanings[number]
+        if kind_of is not None:
+            rule, score = kinds[kind_of(data[start:end])]
+        return Found(start - origin, end - origin, pii_type, rule, score)
 
     def _hits(self, data: bytes) -> list[_Hit] | None:
         """All hits, in order; None where there are more than one scan may have."""
@@ -129,15 +153,15 @@ class Scanner:
             place = following
         return kept
 
-    def _scan_apart(self, data: bytes) -> list[Found]:
+    def _scan_apart(self, data: bytes) -> list[_Candidate]:
         """Line by line; one that has too many hits even so is one finding."""
-        found: list[Found] = []
-        start = 0
+        if SEPARATOR not in data:
+            return [(0, len(data), 0, ~0)]
+        found: list[_Candidate] = []
+        origin = 0
         for line in data.split(SEPARATOR):
-            if SEPARATOR not in data:
-                return [Found(0, len(data), self._expressions[0][1], UNEXAMINED, 0.5)]
-            found += [one._replace(start=one.start + start, end=one.end + start) for one in self.scan(line)]
-            start += len(line) + 1
+            found += [(start + origin, end + origin, rank, of) for start, end, rank, of in self._candidates(line)]
+            origin += len(line) + 1
         return found
 
 
@@ -148,7 +172,12 @@ def _note(number: int, start: int, end: int, flags: int, hits: list[_Hit]) -> bo
 
 def _without_overlaps(ordered: list[_Candidate]) -> list[_Candidate]:
     """The rule: a span inside a longer one gives way to it; else, of two that overlap, the type ranked later does."""
-    if all(ordered[number][1] <= ordered[number + 1][0] for number in range(len(ordered) - 1)):
+    reached = 0
+    for candidate in ordered:
+        if candidate[0] < reached:
+            break
+        reached = candidate[1]
+    else:
         return ordered
     kept: list[_Candidate] = []
     group: list[_Candidate] = []

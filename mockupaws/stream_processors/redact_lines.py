@@ -1,0 +1,146 @@
+"""Finds and redacts in many lines together, under one policy: work in Python only where something was found. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import msgspec
+
+from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, Scanner
+from mockupaws.stream_processors.line_batch import LineBatch
+from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy, mask_each
+from mockupaws.stream_processors.policies.draft import Draft, open_draft
+from mockupaws.stream_processors.policies.marks import may_hold_keyed_marks
+from mockupaws.stream_processors.redact import redact_attributes, redact_text
+
+_CACHED_LABELS = 4096
+"""Sources and levels repeat: distinct ones kept with what was found in them, for each policy."""
+
+Findings = dict[int, list[Found]]
+"""The findings of each text that has any, by position, in bytes of that text."""
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Tally(NamedTuple):
+    """What was found in the entries of a batch, whichever part of them held it."""
+
+    masks: list[int]
+    """Of each entry, bits (schemas.pii_types) of the types found."""
+    shadow: dict[int, list[str]]
+    """Of each entry on which shadow rules would have acted, by position: the rules, once for each finding."""
+
+    @classmethod
+    def of(cls, entries: int) -> Tally:
+        return cls([0] * entries, {})
+
+    def add(self, position: int, pii_mask: int, shadow: Sequence[str]) -> None:
+        self.masks[position] |= pii_mask
+        if shadow:
+            self.shadow.setdefault(position, []).extend(shadow)
+
+
+class LineRedactor:
+    def __init__(self, scanner: Scanner, policy: CompiledPolicy) -> None:
+        self._scanner = scanner
+        self._policy = policy
+        self._redact_label = lru_cache(_CACHED_LABELS)(partial(redact_text, scanner, policy=policy))
+        self._redact_attributes: Callable[[dict[str, Any]], Any] = partial(redact_attributes, scanner, policy=policy)
+
+    def redact_messages(self, batch: LineBatch, tally: Tally) -> Findings:
+        """Replaces the texts and messages in which something was found; the findings that are personal data for the
+        tenant."""
+        found = self._scanner.scan_texts(batch.joined, batch.texts)
+        if not found:
+            return found
+        if self._policy.masks_only and not may_hold_keyed_marks(batch.joined):
+            self._mask(batch.texts, found, tally)
+            kept = found
+        else:
+            kept = self._apply(batch.texts, found, tally)
+        texts, messages = batch.texts, batch.messages
+        for position in found:
+            messages[position] = texts[position].decode()
+        return kept
+
+    def redact_labels(self, labels: list[str], tally: Tally) -> list[str]:
+        """Sources or levels, which repeat: each distinct one is looked at once."""
+        redact = self._redact_label
+        changed = {
+            label: redacted for label in set(labels) if (redacted := redact(label)).pii_mask or redacted.text != label
+        }
+        if not changed:
+            return labels
+        shown = labels.copy()
+        for position, label in enumerate(labels):
+            if label in changed:
+                text, pii_mask, shadow = changed[label]
+                shown[position] = text
+                tally.add(position, pii_mask, shadow)
+        return shown
+
+    def redact_attributes(
+        self, attributes: Sequence[dict[str, Any] | None], payloads: list[str], sizes: list[int], tally: Tally
+    ) -> list[str | None]:
+        """The attributes of each entry as redacted JSON; their JSON as sent is added to payloads and sizes.
+
+        Most hold nothing: their JSON is scanned as it is, and only where something is found, an escape might hide it,
+        or the policy names fields, are the leaves walked.
+        """
+        shown: list[str | None] = [None] * len(attributes)
+        positions = [position for position, values in enumerate(attributes) if values]
+        encoded = [_encode_json(attributes[position]) for position in positions]
+        suspects = self._scanner.scan_texts(SEPARATOR.join(encoded), encoded)
+        for number, position in enumerate(positions):
+            text = encoded[number].decode()
+            payloads[position] += text
+            sizes[position] += len(encoded[number])
+            if number in suspects or "\\" in text or self._policy.treats_fields:
+                redacted = self._redact_attributes(attributes[position] or {})
+                tally.add(position, redacted.pii_mask, redacted.shadow)
+                text = _encode_json(redacted.values).decode()
+            shown[position] = text
+        return shown
+
+    def _mask(self, texts: list[bytes], found: Findings, tally: Tally) -> None:
+        """The direct way of `_apply`, where a plain mark is all that becomes of a finding."""
+        masks = tally.masks
+        hidden = found
+        while hidden:  # again on what was redacted: something may show only once its neighbour is masked
+            redacted: list[bytes] = []
+            for position, findings in hidden.items():
+                text, pii_mask = mask_each(texts[position], findings)
+                texts[position] = text
+                redacted.append(text)
+                masks[position] |= pii_mask
+            hidden = self._find_again(hidden, redacted)
+
+    def _apply(self, texts: list[bytes], found: Findings, tally: Tally) -> Findings:
+        """As the policy says; the findings that are personal data for the tenant."""
+        kept: Findings = {}
+        drafts: dict[int, Draft] = {}
+        hidden = found
+        while hidden:
+            for position, findings in hidden.items():
+                if hidden is found:
+                    drafts[position] = open_draft(texts[position])
+                    if drafts[position].held:  # it has marks of before: to be scanned with these made plain
+                        continue
+                applied = self._policy.apply(drafts[position], findings)
+                drafts[position] = applied.draft
+                tally.add(position, applied.pii_mask, applied.shadow)
+                if hidden is found:
+                    kept[position] = applied.findings
+            hidden = self._find_again(hidden, [drafts[position].data for position in hidden])
+        for position, draft in drafts.items():
+            texts[position] = draft.final()
+        return kept
+
+    def _find_again(self, hidden: Findings, texts: list[bytes]) -> Findings:
+        """What is found now in the texts of these positions."""
+        still = self._scanner.scan_texts(SEPARATOR.join(texts), texts)
+        if not still:
+            return still
+        return {position: still[number] for number, position in enumerate(hidden) if number in still}
