@@ -12,7 +12,7 @@ from mockupaws.api.routing import Call, answer
 from mockupaws.api.scenarios import changed, find_scenario, stored_architecture
 from mockupaws.cost_model.architecture import Architecture, architecture_document
 from mockupaws.cost_model.bill import bill, bill_document
-from mockupaws.cost_model.prices import current_prices
+from mockupaws.cost_model.price_file import prices_in_force
 from mockupaws.cost_model.quantities import Quantities
 from mockupaws.cost_model.what_if import difference
 
@@ -24,7 +24,7 @@ class WhatIf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 async def get_costs(call: Call) -> Response:
     architecture, quantities, stale = await _measured(call)
-    document = bill_document(bill(quantities, architecture, current_prices()))
+    document = bill_document(bill(quantities, architecture, prices_in_force(call.services.settings)))
     return answer({**document, "architecture": architecture_document(architecture), "stale": stale})
 
 
@@ -33,7 +33,7 @@ async def what_if(call: Call) -> Response:
     body: WhatIf = call.body
     architecture, quantities, stale = await _measured(call)
     other = changed(architecture, body.architecture)
-    prices = current_prices()
+    prices = prices_in_force(call.services.settings)
     before, after = bill(quantities, architecture, prices), bill(quantities, other, prices)
     return answer(
         {

@@ -17,7 +17,7 @@ from mockupaws.api.routing import Call, answer
 from mockupaws.api.scenarios import find_scenario, stored_architecture
 from mockupaws.cost_model.bill import bill, bill_document
 from mockupaws.cost_model.pattern_costs import PatternCost, PatternTotals, price_patterns
-from mockupaws.cost_model.prices import current_prices
+from mockupaws.cost_model.price_file import prices_in_force
 from mockupaws.stream_processors.mine_patterns import PatternMiner
 
 _DEFAULT_WINDOW = timedelta(days=1)
@@ -67,7 +67,7 @@ async def get_patterns(call: Call) -> Response:
         architecture = stored_architecture(await find_scenario(reading.connection, scenario_id))
         rows = await reading.connection.fetch(SQL["patterns"], scenario_id, first, last + _HOUR, _MAX_TEMPLATES)
         quantities = await measured_quantities(reading.connection, scenario_id, first, last + _HOUR)
-    prices = current_prices()
+    prices = prices_in_force(call.services.settings)
     miner = PatternMiner(_MINED)
     for row in rows:  # most frequent first, so that rare forms of a template join it
         miner.add(row["template"], row["bytes"], row["tokens"], row["sqs_blocks"], row["entries"])

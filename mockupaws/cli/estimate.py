@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,11 +25,12 @@ from mockupaws.cli.render_bill import (
 from mockupaws.cost_model.architecture import Architecture, architecture_of
 from mockupaws.cost_model.bill import Bill, bill, bill_document
 from mockupaws.cost_model.pattern_costs import PatternCost, PatternTotals, price_patterns
-from mockupaws.cost_model.prices import current_prices
+from mockupaws.cost_model.price_file import prices_in_force
 from mockupaws.cost_model.quantities import Quantities, quantities_of_deltas
 from mockupaws.cost_model.tokenizers import model_tokens, tokenizer_of
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.errors import PermanentError, PipelineError
+from mockupaws.runtime.settings import Settings
 
 _MINUTE_SECONDS = 60
 
@@ -61,7 +63,7 @@ def estimate(
         Console(stderr=True).print(f"error: {error}", markup=False)
         raise typer.Exit(1) from None
     quantities = quantities_of(measured, hours)
-    costs = bill(quantities, plan, current_prices())
+    costs = bill(quantities, plan, prices_in_force(Settings.from_environ(os.environ)))
     dearest = _dearest(measured, costs)[:patterns]
     if as_json:
         document = _document(measured, quantities, plan) | {"costs": bill_document(costs)}

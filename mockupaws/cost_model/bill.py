@@ -16,7 +16,7 @@ import msgspec
 from mockupaws.cost_model.architecture import Architecture, Model
 from mockupaws.cost_model.bedrock import bedrock_usage
 from mockupaws.cost_model.lambda_ import lambda_usage
-from mockupaws.cost_model.prices import PriceBook, PriceRow, charges
+from mockupaws.cost_model.prices import PriceBook, PriceRow, charges, unpriced_part
 from mockupaws.cost_model.quantities import MONTH_SECONDS, Quantities, Traffic, measured_traffic, monthly_traffic
 from mockupaws.cost_model.sqs import sqs_usage
 from mockupaws.cost_model.tokenizers import is_estimated, tokenizer_of
@@ -132,6 +132,7 @@ def _estimate(traffic: Traffic, architecture: Architecture, prices: PriceBook, *
         for usage in group:
             if tiers:
                 items.extend(_line_items(usage, tiers, used))
+                unpriced.extend(_beyond_known_tiers(usage, tiers, used, architecture.region))
             else:
                 unpriced.append(_unpriced(usage, architecture.region))
             used += usage.quantity
@@ -164,6 +165,18 @@ def _line_items(usage: Usage, tiers: tuple[PriceRow, ...], used: Range) -> list[
         )
         for row in reached
     ]
+
+
+def _beyond_known_tiers(usage: Usage, tiers: tuple[PriceRow, ...], used: Range, region: str) -> list[UnpricedItem]:
+    beyond = Amounts(
+        unpriced_part(tiers, used.low, usage.quantity.low),
+        unpriced_part(tiers, used.likely, usage.quantity.likely),
+        unpriced_part(tiers, used.high, usage.quantity.high),
+    )
+    if not beyond.high:
+        return []
+    reason = f"no price of {usage.meter} in {region} from {tiers[-1].to_quantity:,} a month on"
+    return [UnpricedItem(usage.service, usage.name, beyond, usage.formula, reason, usage.estimated)]
 
 
 def _unpriced(usage: Usage, region: str) -> UnpricedItem:

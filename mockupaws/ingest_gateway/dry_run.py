@@ -10,7 +10,7 @@ import msgspec
 
 from mockupaws.cost_model.architecture import Architecture
 from mockupaws.cost_model.bill import bill, bill_document
-from mockupaws.cost_model.prices import current_prices
+from mockupaws.cost_model.prices import PriceBook
 from mockupaws.cost_model.quantities import quantities_of_deltas
 from mockupaws.ingest_gateway.errors import RefusedError
 from mockupaws.runtime.postgres import Pool, is_retriable, tenant_transaction
@@ -42,11 +42,11 @@ async def read_policy(pool: Pool, tenant_id: UUID, settings: Settings) -> Compil
         ) from error
 
 
-def dry_run(request: IngestRequest, policy: CompiledPolicy) -> dict[str, Any]:
+def dry_run(request: IngestRequest, policy: CompiledPolicy, prices: PriceBook) -> dict[str, Any]:
     """The redacted entries with their findings and measures, and the bill of exactly these entries."""
     analyser = _analyser()
     deltas = analyser.analyse_request(request, policy).deltas
-    prices = bill(quantities_of_deltas(deltas), Architecture(), current_prices())
+    costs = bill(quantities_of_deltas(deltas), Architecture(), prices)
     entries = []
     for index, entry in enumerate(analyser.analyse_entries(request.entries, policy, encoding=request.token_encoding)):
         entries.append(
@@ -63,4 +63,4 @@ def dry_run(request: IngestRequest, policy: CompiledPolicy) -> dict[str, Any]:
                 "sqs_blocks": entry.sqs_blocks,
             }
         )
-    return {"policy_version": policy.version, "entries": entries, "cost": bill_document(prices)}
+    return {"policy_version": policy.version, "entries": entries, "cost": bill_document(costs)}

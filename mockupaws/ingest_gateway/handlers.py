@@ -266,6 +266,7 @@ def _accept(request_id: UUID, accepted: int, rejected: list[Rejection], duplicat
 
 
 async def _dry_run(gateway: Gateway, ingest_request: IngestRequest, rejected: list[Rejection]) -> Response:
+    from mockupaws.cost_model.price_file import prices_in_force
     from mockupaws.ingest_gateway.dry_run import (  # loads the detectors: only where one is asked for
         dry_run,
         read_policy,
@@ -275,7 +276,7 @@ async def _dry_run(gateway: Gateway, ingest_request: IngestRequest, rejected: li
         raise RefusedError("too_many_entries", f"a dry run takes at most {DRY_RUN_MAX_ENTRIES} entries")
     policy = await read_policy(gateway.pool, UUID(bytes=ingest_request.tenant_id), gateway.settings)
     document: dict[str, Any] = await asyncio.get_running_loop().run_in_executor(
-        _dry_run_thread(), dry_run, ingest_request, policy
+        _dry_run_thread(), dry_run, ingest_request, policy, prices_in_force(gateway.settings)
     )
     text = str(UUID(bytes=ingest_request.request_id))
     body = {"request_id": text, "dry_run": True, **document, "rejected": rejected}

@@ -122,11 +122,13 @@ class OutgoingCalls:
         resolve: Resolve = resolve_by_system,
         total_seconds: float = TOTAL_SECONDS,
         tls: ssl.SSLContext | None = None,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         """`tls`: whom to trust; None: the public authorities."""
         self._allowed = allowed
         self._resolve = resolve
         self._total_seconds = total_seconds
+        self._max_answer_bytes = max_answer_bytes
         self._tls = tls or ssl.create_default_context(cafile=certifi.where())
 
     async def pin(self, text: str) -> tuple[OutgoingUrl, Address]:
@@ -179,8 +181,8 @@ class OutgoingCalls:
             body = bytearray()
             async for piece in answer.aiter_raw():
                 body += piece
-                if len(body) > MAX_ANSWER_BYTES:
-                    raise OutgoingCallError(f"the answer has more than {MAX_ANSWER_BYTES} bytes")
+                if len(body) > self._max_answer_bytes:
+                    raise OutgoingCallError(f"the answer has more than {self._max_answer_bytes} bytes")
             return OutgoingAnswer(answer.status_code, bytes(body))
 
 

@@ -125,6 +125,11 @@ class Settings:
     """Secret under which the audit log is chained; whoever has it can forge the log."""
     outgoing_allowed_networks: str = ""
     """Networks (CIDR, separated by commas) that URLs of users may lead into although they aren't public."""
+    price_book: str = ""
+    """Price book in force; empty: `prices/book.json` under `home` where `mockupaws prices update` wrote one, else the
+    newest that ships with the release."""
+    price_list_url: str = "https://pricing.us-east-1.amazonaws.com"
+    """Where `mockupaws prices update` reads AWS's public price list; a mirror has the same paths."""
     production: bool = False
     """True: this installation holds real data, and `mockupaws doctor` fails where it isn't fit for that."""
 
