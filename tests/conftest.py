@@ -112,6 +112,7 @@ async def settings(services: Installation, _numbers: Iterator[int], tmp_path: Pa
         postgres_api_url=url("mockupaws_api"),
         redis_url=services.settings.redis_url,
         archive_url=f"file://{tmp_path}/archive",
+        http_allowed_hosts="api,gateway,other",  # what tests call the applications
     )
     await create_topics(made)
     return made

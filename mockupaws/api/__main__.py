@@ -1,46 +1,55 @@
-"""`python -m mockupaws.api`: serves on settings.api_host:api_port until SIGTERM or SIGINT."""
+"""`python -m mockupaws.api`: serves on settings.api_host:api_port until SIGTERM, then ends the live tails."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 
-import uvicorn
-import uvloop
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockupaws.api.app import build_app
 from mockupaws.runtime.errors import SettingsError
+from mockupaws.runtime.http_server import on_sigterm, serve
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import configure_logging
 
-STOP_SECONDS = 5
+
+class Application:
+    """Built when its lifespan begins, in the loop that serves it: its pools belong to that loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            app = await build_app(self._settings)
+            on_sigterm(app.state.services.stopping.set)
+            self._app = app
+        await self._app(scope, receive, send)
 
 
-async def serve(settings: Settings) -> None:
-    config = uvicorn.Config(
-        await build_app(settings),
-        host=settings.api_host,
-        port=settings.api_port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
-        h11_max_incomplete_event_size=32 * 1024,
-    )
-    await uvicorn.Server(config).serve()
+def make_app() -> object:
+    """Called in the worker process."""
+    settings = Settings.from_environ(os.environ)
+    configure_logging("api", settings.log_level)
+    return Application(settings)
 
 
-def main() -> int:
+def main() -> None:
     settings = Settings.from_environ(os.environ)
     configure_logging("api", settings.log_level)
     for name in ("postgres_api_url", "jwt_secret", "api_key_pepper", "audit_key"):
         if not getattr(settings, name):
             raise SettingsError(f"the API needs MOCKUPAWS_{name.upper()}")
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings))
-    return 0
+    serve(
+        "mockupaws.api.__main__:make_app",
+        host=settings.api_host,
+        port=settings.api_port,
+        workers=1,
+        max_connections=settings.api_max_connections,
+        head_seconds=settings.http_head_seconds,
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""The ASGI application: routes of the table, and around them request ids, security headers, metrics."""
+"""The ASGI application: routes of the table, and around them the edge (runtime/http_edge.py) and metrics."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from uuid import uuid4
 
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -27,18 +26,9 @@ from mockupaws.api.routes import ROUTES
 from mockupaws.api.routing import ApiRoute, Call, Services, answer, endpoint, refusal
 from mockupaws.api.sign_in import SignIn
 from mockupaws.runtime.clock import SystemClock
+from mockupaws.runtime.http_edge import HttpEdge
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import API_REQUESTS, API_SECONDS
-
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; "
-    "base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "private, no-store",
-}
 
 
 async def build_app(settings: Settings) -> Starlette:
@@ -49,6 +39,7 @@ async def build_app(settings: Settings) -> Starlette:
     authenticator = Authenticator(settings, databases.primary, clock)
     sign_in = SignIn(settings, databases, authenticator, clock)
     services = Services(settings, databases, authenticator, sign_in, hints, clock)
+    edge = Middleware(HttpEdge, settings, settings.api_host, clock)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -68,8 +59,14 @@ async def build_app(settings: Settings) -> Starlette:
         await databases.close()
 
     routes = [Route(route.path, endpoint(route, services), methods=[route.method]) for route in all_routes()]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse_by_router})
-    app.add_middleware(_Envelope)
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[edge, Middleware(_Counted)],
+        exception_handlers={HTTPException: _refuse_by_router},
+    )
+    app.router.redirect_slashes = False  # its redirects repeat the Host header
+    app.state.services = services
     return app
 
 
@@ -105,8 +102,8 @@ async def _refuse_by_router(request: Request, error: Exception) -> Response:
     return answered
 
 
-class _Envelope:
-    """Gives each request an id and each answer its headers, and counts both by route template."""
+class _Counted:
+    """Counts answers and their time by route template."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -115,20 +112,14 @@ class _Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
 
-        async def send_with_headers(message: Message) -> None:
+        async def send_counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
                 route = scope.get("route")
                 template = route.path if isinstance(route, Route) else "unknown"
                 API_REQUESTS.labels(template, str(message["status"])).inc()
                 API_SECONDS.labels(template).observe(time.perf_counter() - started)
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        await self._app(scope, receive, send_counted)

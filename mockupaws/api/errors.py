@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from mockupaws.runtime.errors import PipelineError
+from mockupaws.runtime.http_edge import EDGE_ERRORS
 from mockupaws.schemas.http.errors import ErrorKind
 
 ERRORS: dict[str, ErrorKind] = {
     kind.code: kind
     for kind in (
+        *EDGE_ERRORS,
         ErrorKind("invalid_parameter", 400, False, "a query or path parameter is unknown, repeated or malformed"),
         ErrorKind("invalid_cursor", 400, False, "the cursor was altered, or belongs to another query"),
         ErrorKind("malformed_body", 400, False, "the body is no JSON object"),
@@ -15,6 +17,7 @@ ERRORS: dict[str, ErrorKind] = {
         ErrorKind("forbidden", 403, False, "the credential lacks the scope of this route"),
         ErrorKind("not_found", 404, False, "this tenant has no such thing, or the path is unknown"),
         ErrorKind("method_not_allowed", 405, False, "the path exists, the method doesn't"),
+        ErrorKind("body_timeout", 408, True, "the body did not arrive in time"),
         ErrorKind("version_conflict", 409, False, "somebody changed it since it was read: read it again"),
         ErrorKind("email_taken", 409, False, "the e-mail can't be used for a new user"),
         ErrorKind("last_owner", 409, False, "the tenant would be left without an owner"),
@@ -24,7 +27,6 @@ ERRORS: dict[str, ErrorKind] = {
         ErrorKind("no_tenant_key", 422, False, "the tenant's key can't be made or read: the server lacks its secret"),
         ErrorKind("too_many_attempts", 429, True, "too many failed sign-ins of this account or from this address"),
         ErrorKind("too_many_tails", 429, True, "this process serves as many live tails as it may"),
-        ErrorKind("internal", 500, False, "a defect of ours; the request id finds it in the log"),
         ErrorKind("unavailable", 503, True, "the database can't be reached, or took too long"),
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from mockupaws.api.hints import ReceiptHints
 from mockupaws.api.sign_in import SignIn
 from mockupaws.runtime.audit import Origin
 from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.errors import place_of
 from mockupaws.runtime.postgres import is_retriable
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import get_logger
@@ -39,6 +41,8 @@ class Services:
     sign_in: SignIn
     hints: ReceiptHints
     clock: Clock
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process is told to stop: answers that go on for long end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Call:
 
     @property
     def origin(self) -> Origin:
-        """The client's address as the connection says it: no header is trusted."""
+        """The client's address as the connection says it, or a trusted proxy (runtime/http_edge.py)."""
         client = self.request.client
         return Origin(client.host if client is not None else "", self.request.state.request_id)
 
@@ -108,7 +112,7 @@ def answer(document: Any, status: int = 200, headers: dict[str, str] | None = No
 
 
 def refusal(kind: ErrorKind, message: str, request_id: str, retry_after: int | None = None) -> Response:
-    headers = {"Cache-Control": "no-store"}
+    headers = {}
     if kind.retryable:
         headers["Retry-After"] = str(retry_after or RETRY_AFTER_SECONDS)
     if kind.status == 401:
@@ -126,12 +130,13 @@ def endpoint(route: ApiRoute, services: Services) -> Callable[[Request], Awaitab
         except RefusedError as refused:
             return refusal(refused.kind, refused.message, request_id, refused.retry_after)
         except ClientDisconnect:
-            return Response(status_code=499)
+            return refusal(ERRORS["malformed_body"], "the body is cut short, or its chunks are malformed", request_id)
         except Exception as error:
             if is_retriable(error):
                 _log.warning("database_unavailable", route=route.path, error=type(error).__name__)
                 return refusal(ERRORS["unavailable"], "the database can't be reached or took too long", request_id)
-            _log.exception("request_failed", route=route.path, request_id=request_id)
+            # The class alone: asyncpg's messages quote values.
+            _log.error("request_failed", route=route.path, error=type(error).__name__, where=place_of(error))
             return refusal(ERRORS["internal"], "something went wrong here; quote the request id", request_id)
 
     return handle
@@ -148,7 +153,14 @@ async def _checked(route: ApiRoute, services: Services, request: Request) -> Cal
                     path = request.url.path[:500]
                     await audit.record(refused, connection, route.records_refusals, path, outcome="refused")
             raise RefusedError("forbidden", f"this needs a credential with the scope `{route.scope}`")
-    body = await _read_body(request, route.body, route.max_body_bytes) if route.body is not None else None
+    body = None
+    if route.body is not None:
+        seconds = services.settings.http_body_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                body = await _read_body(request, route.body, route.max_body_bytes)
+        except TimeoutError:
+            raise RefusedError("body_timeout", f"the body did not arrive within {seconds:g} s") from None
     return Call(request, services, principal, _read_query(request, route.query), body)
 
 

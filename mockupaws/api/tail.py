@@ -79,7 +79,7 @@ async def _follow(
     oldest_first = msgspec.structs.replace(query, order="asc")
     started = spoken = time.monotonic()
     yield b": connected\n\n"
-    while time.monotonic() - started < MAX_SECONDS:
+    while time.monotonic() - started < MAX_SECONDS and not call.services.stopping.is_set():
         try:
             if await call.services.authenticator.has_ended(call.caller):
                 return

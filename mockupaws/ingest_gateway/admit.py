@@ -12,8 +12,6 @@ from mockupaws.ingest_gateway.errors import RefusedError
 from mockupaws.ingest_gateway.shed_load import MemoryGuard
 from mockupaws.runtime.telemetry import INGEST_HELD_BYTES
 
-BODY_SECONDS = 30.0
-"""How long a body may take to arrive; slower senders hold memory others need."""
 _DISCARD_SECONDS = 5.0
 _DISCARD_BYTES = 64 * 1024 * 1024
 """How far a body that is too large is read on and thrown away before it is refused."""
@@ -71,8 +69,10 @@ class ByteShare:
 class BodyIntake:
     """Reads the bodies of all requests of a process."""
 
-    def __init__(self, max_held_bytes: int, memory: MemoryGuard) -> None:
+    def __init__(self, max_held_bytes: int, body_seconds: float, memory: MemoryGuard) -> None:
+        """`body_seconds`: how long a body may take to arrive; slower senders hold memory others need."""
         self._budget = ByteBudget(max_held_bytes)
+        self._body_seconds = body_seconds
         self._memory = memory
         self._reading: set[asyncio.Timeout] = set()
         self._stops = False
@@ -93,7 +93,7 @@ class BodyIntake:
             raise _too_large(limit)
         pieces: list[bytes] = []
         size = 0
-        timeout = asyncio.timeout(BODY_SECONDS)
+        timeout = asyncio.timeout(self._body_seconds)
         try:
             async with timeout:
                 self._reading.add(timeout)
@@ -107,7 +107,7 @@ class BodyIntake:
         except TimeoutError as error:
             if self._stops:
                 raise RefusedError("draining", "this process is stopping; send again") from error
-            raise RefusedError("body_timeout", f"the body did not arrive within {BODY_SECONDS:.0f} s") from error
+            raise RefusedError("body_timeout", f"the body did not arrive within {self._body_seconds:g} s") from error
         finally:
             self._reading.discard(timeout)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -11,6 +11,7 @@ import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,11 +27,11 @@ from mockupaws.ingest_gateway.refresh_directory import RefreshedDirectory
 from mockupaws.ingest_gateway.shed_load import MemoryGuard, memory_limit
 from mockupaws.ingest_gateway.spool import Spool
 from mockupaws.runtime.clock import Clock, SystemClock
+from mockupaws.runtime.http_edge import HttpEdge
 from mockupaws.runtime.key_uses import KeyUses
 from mockupaws.runtime.postgres import open_pool
 from mockupaws.runtime.redis_client import open_redis
 from mockupaws.runtime.settings import Settings
-from mockupaws.schemas.identifiers import new_request_id
 
 SNAPSHOT_FILE = "gateway-directory.snapshot"
 DRAIN_SECONDS = 5.0
@@ -51,7 +52,7 @@ def create_app(
                 on_start(gateway)
             yield
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/api/v1/ingest", ingest, methods=["POST"]),
             Route("/health", _alive),
@@ -60,8 +61,11 @@ def create_app(
             Route("/api/v1/openapi.json", _openapi),
         ],
         lifespan=lifespan,
-        exception_handlers={HTTPException: _refuse_http(clock), Exception: _refuse_defect(clock)},
+        middleware=[Middleware(HttpEdge, settings, settings.gateway_host, clock)],
+        exception_handlers={HTTPException: _refuse_http},
     )
+    app.router.redirect_slashes = False  # its redirects repeat the Host header
+    return app
 
 
 @contextlib.asynccontextmanager
@@ -92,7 +96,7 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
             publisher,
             spool,
             accepted_requests,
-            BodyIntake(settings.publish_max_pending_bytes, memory),
+            BodyIntake(settings.publish_max_pending_bytes, settings.http_body_seconds, memory),
             pool,
         )
         works = (directory.run(), publisher.run(), spool.run(), memory.run(), key_uses.run())
@@ -152,20 +156,9 @@ async def _openapi(_: Request) -> Response:
     return Response(openapi_document(), media_type="application/json")
 
 
-def _refuse_http(clock: Clock) -> Callable[[Request, Exception], Response]:
-    def refuse_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        kind = ERRORS["method_not_allowed" if error.status_code == 405 else "not_found"]
-        response = refuse(kind, f"{kind.meaning}: see /api/v1/openapi.json", _new_id(clock))
-        response.headers.update(error.headers or {})
-        return response
-
-    return refuse_http
-
-
-def _refuse_defect(clock: Clock) -> Callable[[Request, Exception], Response]:
-    return lambda request, error: refuse(ERRORS["internal"], ERRORS["internal"].meaning, _new_id(clock))
-
-
-def _new_id(clock: Clock) -> str:
-    return str(new_request_id(clock.now_us(), os.urandom(10)))
+def _refuse_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind = ERRORS["method_not_allowed" if error.status_code == 405 else "not_found"]
+    response = refuse(kind, f"{kind.meaning}: see /api/v1/openapi.json", request.state.request_id)
+    response.headers.update(error.headers or {})
+    return response

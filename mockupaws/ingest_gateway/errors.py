@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from mockupaws.runtime.errors import PipelineError
+from mockupaws.runtime.http_edge import EDGE_ERRORS
 from mockupaws.schemas.http.errors import ErrorKind
 
 ERRORS: dict[str, ErrorKind] = {
     kind.code: kind
     for kind in (
+        *EDGE_ERRORS,
         ErrorKind("malformed_body", 400, False, "the body is not of the announced format or encoding"),
         ErrorKind("invalid_request", 400, False, "a field outside the entries is missing or of the wrong type"),
         ErrorKind("no_entries", 400, False, "the request holds no entry"),
@@ -24,7 +26,6 @@ ERRORS: dict[str, ErrorKind] = {
         ErrorKind("too_many_entries", 413, False, "the request holds more entries than one request may"),
         ErrorKind("unsupported_media_type", 415, False, "Content-Type or Content-Encoding is none we read"),
         ErrorKind("idempotency_key_reused", 422, False, "another body was accepted under this Idempotency-Key"),
-        ErrorKind("internal", 500, False, "a defect of ours; the request id finds it in the log"),
         ErrorKind("overloaded", 503, True, "too many bytes are held in memory, or wait for the brokers"),
         ErrorKind(
             "not_durable",

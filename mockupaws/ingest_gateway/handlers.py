@@ -104,6 +104,8 @@ async def ingest(request: Request) -> Response:
     gateway: Gateway = request.app.state.gateway
     began = asyncio.get_running_loop().time()
     now_us = gateway.clock.now_us()
+    answer_id: str = request.state.request_id
+    # The entries hang on an id of ours: two requests that carry one X-Request-Id are two all the same.
     request_id = gateway.publisher.place(new_request_id(now_us, os.urandom(10)))
     INGEST_IN_FLIGHT.inc()
     try:
@@ -111,13 +113,13 @@ async def ingest(request: Request) -> Response:
         if response.status_code == 202:
             INGEST_ACK_SECONDS.observe(asyncio.get_running_loop().time() - began)
     except RefusedError as error:
-        response = refuse(error.kind, error.message, str(request_id), error.rejected)
+        response = refuse(error.kind, error.message, answer_id, error.rejected)
     except ClientDisconnect:
-        response = refuse(ERRORS["malformed_body"], "the client went away", str(request_id))
+        response = refuse(ERRORS["malformed_body"], "the body is cut short, or its chunks are malformed", answer_id)
     except Exception as error:
         # The class alone: a message or traceback may quote the payload.
-        _log.error("ingest_failed", error=type(error).__name__, where=place_of(error), request_id=str(request_id))
-        response = refuse(ERRORS["internal"], "an error of ours; send again, or report the request id", str(request_id))
+        _log.error("ingest_failed", error=type(error).__name__, where=place_of(error))
+        response = refuse(ERRORS["internal"], "an error of ours; send again, or report the request id", answer_id)
     finally:
         INGEST_IN_FLIGHT.dec()
     INGEST_REQUESTS.labels(str(response.status_code)).inc()
@@ -127,7 +129,7 @@ async def ingest(request: Request) -> Response:
 def refuse(kind: ErrorKind, message: str, request_id: str, rejected: list[Rejection] | None = None) -> Response:
     """The answer of a row of the error table."""
     body = _Refused(ErrorBody(kind.code, message, kind.retryable, request_id), rejected or [])
-    headers = {"X-Request-Id": request_id}
+    headers = {}
     if kind.status in (429, 503):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if kind.status == 401:
@@ -262,7 +264,7 @@ async def _accepted_before(gateway: Gateway, principal: Principal, request_id: U
 def _accept(request_id: UUID, accepted: int, rejected: list[Rejection], duplicate: bool) -> Response:
     text = str(request_id)
     body = _Accepted(text, accepted, rejected, duplicate, f"/api/v1/ingest/receipts/{text}")
-    return Response(_encode_json(body), 202, {"X-Request-Id": text}, "application/json")
+    return Response(_encode_json(body), 202, media_type="application/json")
 
 
 async def _dry_run(gateway: Gateway, ingest_request: IngestRequest, rejected: list[Rejection]) -> Response:
@@ -280,7 +282,7 @@ async def _dry_run(gateway: Gateway, ingest_request: IngestRequest, rejected: li
     )
     text = str(UUID(bytes=ingest_request.request_id))
     body = {"request_id": text, "dry_run": True, **document, "rejected": rejected}
-    return Response(_encode_json(body), 200, {"X-Request-Id": text}, "application/json")
+    return Response(_encode_json(body), media_type="application/json")
 
 
 @cache

@@ -85,6 +85,20 @@ class Settings:
     """Address the API listens on."""
     api_port: int = 8001
     """Port the API listens on."""
+    api_max_connections: int = 1024
+    """Connections of the API; more wait to be accepted. At most what its file descriptors allow."""
+
+    http_allowed_hosts: str = ""
+    """Host names and networks (CIDR), separated by commas, that clients may call gateway and API by, beside loopback
+    and the address listened on; *: any."""
+    http_allowed_origins: str = ""
+    """Origins (https://dashboard.example.com), separated by commas, whose pages may read answers of gateway and API."""
+    http_trusted_proxies: str = ""
+    """Networks (CIDR), separated by commas, of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    http_head_seconds: float = 10.0
+    """How long a client may take to send the head of a request, and keep an idle connection; at most 10."""
+    http_body_seconds: float = 30.0
+    """How long a client may take to send a body."""
 
     max_body_bytes: int = 10 * 1024 * 1024
     """Limit of a request body, on the wire and after inflating."""

@@ -206,6 +206,12 @@ AUDIT_ANCHOR_FAILURES = Counter(
     ["reason"],
 )
 
+# Gateway and API
+
+HTTP_REFUSALS = Counter(
+    "mockupaws_http_refusals_total", "Requests refused before any route was looked for, by error code.", ["reason"]
+)
+
 # What each process calls
 
 CIRCUIT_STATE = Gauge(

@@ -17,7 +17,7 @@ class ErrorKind:
     code: str
     status: int
     retryable: bool
-    """Whether the same request may succeed later: true only for 429 and 503."""
+    """Whether the same request may succeed later: true only for 408, 429 and 503."""
     meaning: str
 
 

@@ -103,7 +103,8 @@ async def test_a_revoked_key_is_refused_here_at_once_and_by_others_within_second
     ids=lambda key: key[:30],
 )  # fmt: skip
 async def test_keys_that_never_were(api: httpx.AsyncClient, demo: Demo, key: str) -> None:
-    assert (await api.get("/api/v1/scenarios", headers=bearer(key))).status_code == 401
+    answered = await api.get("/api/v1/scenarios", headers=bearer(key))
+    assert answered.status_code == (401 if len(key) < 1000 else 431)
 
 
 async def test_a_database_dump_holds_no_usable_key(

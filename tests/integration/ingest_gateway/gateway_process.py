@@ -1,4 +1,4 @@
-"""The gateway as it is really run, in processes of its own: to be stopped, killed and looked at from outside."""
+"""The gateway (or the API) as it is really run, in processes of its own: to be stopped, killed, seen from outside."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ STOP_SECONDS = 20.0
 
 
 class GatewayProcess:
-    def __init__(self, settings: Settings, log_file: Path) -> None:
+    def __init__(self, settings: Settings, log_file: Path, module: str = "mockupaws.ingest_gateway") -> None:
         [port] = free_ports(1)
-        self.settings = dataclasses.replace(settings, gateway_port=port)
+        self.settings = dataclasses.replace(settings, gateway_port=port, api_port=port)
         self.address = ("127.0.0.1", port)
         self.url = f"http://127.0.0.1:{port}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         self._output = log_file.open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "mockupaws.ingest_gateway"],
+            [sys.executable, "-m", module],
             env=inherited | self.settings.to_environ(),
             stdout=self._output,
             stderr=self._output,
@@ -90,16 +90,18 @@ class GatewayProcess:
         self._output.close()
 
     def _is_ready(self) -> bool:
-        assert not self.has_ended(), "the gateway ended"
+        assert not self.has_ended(), "the process ended"
         with contextlib.suppress(httpx.HTTPError):
             return self.health()[0] == 200
         return False
 
 
 @contextlib.contextmanager
-def gateway_process(settings: Settings, log_file: Path) -> Iterator[GatewayProcess]:
-    """A gateway that is ready; ended, however the test left it, afterwards."""
-    process = GatewayProcess(settings, log_file)
+def gateway_process(
+    settings: Settings, log_file: Path, module: str = "mockupaws.ingest_gateway"
+) -> Iterator[GatewayProcess]:
+    """A gateway (or API) that is ready; ended, however the test left it, afterwards."""
+    process = GatewayProcess(settings, log_file, module)
     try:
         process.until_ready()
         yield process

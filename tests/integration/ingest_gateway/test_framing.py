@@ -38,7 +38,7 @@ def test_a_request_hidden_in_another_is_not_carried_out(settings: Settings, demo
     hidden = request_of(demo, "hidden")
     with gateway_process(settings, log_file) as process:
         for name, lengths in AMBIGUOUS.items():
-            head = b"POST /api/v1/ingest HTTP/1.1\r\nHost: x\r\n" + lengths + b"\r\n\r\n"
+            head = b"POST /api/v1/ingest HTTP/1.1\r\nHost: gateway\r\n" + lengths + b"\r\n\r\n"
             found = statuses_of(process, head + b"0\r\n\r\n" + hidden)
             assert b"202" not in found, (name, found)
         assert statuses_of(process, request_of(demo, "plain")) == [b"202"]

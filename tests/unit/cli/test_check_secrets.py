@@ -9,7 +9,6 @@ import pytest
 from mockupaws.cli.check_secrets import risky_settings, weak_secrets
 from mockupaws.runtime.settings import Settings
 
-
 KEYS = ("jwt_secret", "api_key_pepper", "audit_key", "tenant_key_secret")
 
 

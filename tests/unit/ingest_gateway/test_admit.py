@@ -34,7 +34,7 @@ async def test_a_body_that_is_too_large_is_read_on_so_that_its_sender_sees_the_a
             taken += 1
             yield b"x" * 50
 
-    intake = BodyIntake(1_000_000, MemoryGuard(1 << 40))
+    intake = BodyIntake(1_000_000, 30, MemoryGuard(1 << 40))
     with intake.share() as share, pytest.raises(RefusedError) as caught:
         await intake.read(body(), headers, LIMIT, share)
     assert caught.value.kind.status == 413

@@ -18,7 +18,6 @@ def test_every_row_answers_in_one_shape(code: str) -> None:
         "request_id": "id",
     }
     assert ("retry-after" in response.headers) == (response.status_code == 503)
-    assert response.headers["x-request-id"] == "id"
 
 
 def test_a_client_error_is_never_worth_resending() -> None:

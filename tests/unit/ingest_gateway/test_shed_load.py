@@ -38,7 +38,7 @@ def test_bodies_between_two_looks_are_counted() -> None:
 
 async def test_a_body_is_refused_as_soon_as_it_does_not_fit() -> None:
     guard = MemoryGuard(TEBIBYTE)
-    intake = BodyIntake(TEBIBYTE * 4, guard)
+    intake = BodyIntake(TEBIBYTE * 4, 30, guard)
     with intake.share() as share:
         guard.take(TEBIBYTE // 10 * 7)
         with pytest.raises(RefusedError, match="memory"):
@@ -48,7 +48,7 @@ async def test_a_body_is_refused_as_soon_as_it_does_not_fit() -> None:
 
 
 async def test_what_a_request_held_is_given_back() -> None:
-    intake = BodyIntake(1000, MemoryGuard(TEBIBYTE))
+    intake = BodyIntake(1000, 30, MemoryGuard(TEBIBYTE))
     with intake.share() as share:
         share.take(900)
         share.shrink_to(100)
