@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 from urllib.parse import quote
 
+from tests.accuracy.foreign_values import FOREIGN_VALUES
 from tests.accuracy.noise import NOISE
 from tests.accuracy.values import VALUES
 
 FOLDER = Path(__file__).parent
 _SLOT = re.compile(r"«([A-Z0-9_]+)(:[a-z0-9_]+)?(\|[a-z]+)?»|‹([a-z0-9_]+)›")
 _LINE_END = "⏎"
+Values = Mapping[str, Callable[[Random], str]]
 _ENCODINGS: dict[str, Callable[[str], str]] = {
     "percent": lambda value: quote(value, safe="'"),
     "unicode": lambda value: value.replace("@", r"\u0040"),
+    "twice": lambda value: quote(quote(value, safe="'"), safe="'"),
     "html": lambda value: value.replace("@", "&#64;"),
+    "hexhtml": lambda value: value.replace("@", "&#x40;"),
     "slashes": lambda value: value.replace("/", r"\/"),
 }
 
@@ -39,7 +43,7 @@ class Line(NamedTuple):
     """Number of the template, or the file it came from."""
 
 
-def fill(template: str, origin: str, r: Random) -> Line:
+def fill(template: str, origin: str, r: Random, values: Values = VALUES) -> Line:
     """One line of a template. Raises KeyError for a slot that nothing fills."""
     pieces: list[str] = []
     labels: list[Label] = []
@@ -48,7 +52,7 @@ def fill(template: str, origin: str, r: Random) -> Line:
         pieces.append(template[position : slot.start()].replace(_LINE_END, "\n"))
         length += len(pieces[-1])
         pii_type, variant, encoding, noise = slot.groups()
-        value = NOISE[noise](r) if noise else VALUES[pii_type + (variant or "")](r)
+        value = NOISE[noise](r) if noise else values[pii_type + (variant or "")](r)
         value = value.replace(_LINE_END, "\n")
         if encoding:
             value = _ENCODINGS[encoding[1:]](value)
@@ -61,14 +65,14 @@ def fill(template: str, origin: str, r: Random) -> Line:
     return Line("".join(pieces), tuple(labels), origin)
 
 
-def generate(templates: Path, seed: int, each: int) -> Iterator[Line]:
+def generate(templates: Path, seed: int, each: int, values: Values = VALUES) -> Iterator[Line]:
     """`each` lines of every template in the file."""
     r = Random(seed)
     lines = templates.read_text("utf-8").splitlines()
     for number, template in enumerate(lines, 1):
         if template.strip() and not template.startswith("# "):
             for _ in range(each):
-                yield fill(template, str(number), r)
+                yield fill(template, str(number), r, values)
 
 
 def write(path: Path, lines: Iterable[Line]) -> None:
@@ -92,3 +96,4 @@ if __name__ == "__main__":
     write(FOLDER / "development.jsonl", generate(FOLDER / "development_templates.txt", 11, 10))
     write(FOLDER / "heldout.jsonl", generate(FOLDER / "heldout_templates.txt", 23, 10))
     write(FOLDER / "unseen.jsonl", generate(FOLDER / "unseen_templates.txt", 31, 10))
+    write(FOLDER / "foreign.jsonl", generate(FOLDER / "foreign_templates.txt", 47, 3, FOREIGN_VALUES))

@@ -22,8 +22,9 @@ SETS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("development", "Own lines the rules are tuned on, and lines of the services", ("development.jsonl", "services.jsonl"), PII_TYPES),
     ("heldout", "Own lines written before the rules, never tuned on", ("heldout.jsonl",), PII_TYPES),
     ("unseen", "Own lines written after the rules, by other habits", ("unseen.jsonl",), PII_TYPES),
+    ("foreign", "Own lines of other formats, habits, countries and issuers, with values drawn by other rules", ("foreign.jsonl",), PII_TYPES),
     ("prose-development", "presidio-research, templates of even number", ("presidio_research/development.jsonl",), PROSE_TYPES),
-    ("prose-heldout", "presidio-research, templates of odd number, never tuned on", ("presidio_research/heldout.jsonl",), PROSE_TYPES),
+    ("prose-heldout", "presidio-research, templates of odd number, looked at once", ("presidio_research/heldout.jsonl",), PROSE_TYPES),
 )  # fmt: skip
 """(name, what it is, files, types that are labelled in it)."""
 
@@ -120,15 +121,28 @@ def table(scores: dict[str, Score]) -> str:
     return "\n".join(rows)
 
 
+FIRST_LOOKS = """| set | micro precision | recall | F1 | worst, at first sight |
+|---|--:|--:|--:|---|
+| heldout | | | 0.994 | precision: dates of birth 0.920, e-mail 0.967; recall: passwords 0.974 |
+| unseen | | | 0.991 | recall: IPv6 0.900, passwords 0.941, telephone numbers 0.958 |
+| foreign | 0.977 | 0.944 | 0.960 | recall: passwords 0.824 (F1 0.882), telephone numbers 0.893 (0.935), API tokens 0.936 (0.967); \
+precision: IPv6 and AWS access keys 0.900, credit cards 0.968 |
+| prose-heldout | 0.991 | 0.924 | 0.957 | recall: telephone numbers 0.667 (F1 0.780) |"""
+
+
 def report() -> str:
     parts = [
         "# Accuracy",
         "Written by `make accuracy` from the labelled lines in `tests/accuracy/`. A finding is right where its type is the "
         f"label's and they share at least {_OVERLAP:.0%} of their union; *exact* asks for the very same span. "
         "F2 weighs recall above precision.",
-        "Two sets had their mistakes corrected after a first look, and are no longer unseen. At first sight `heldout` gave micro "
-        "F1 0.994 (worst precision: dates of birth 0.920, e-mail 0.967; worst recall: passwords 0.974), `unseen` 0.991 (worst "
-        "recall: IPv6 0.900, passwords 0.941, telephone numbers 0.958). `prose-heldout` was looked at for no rule.",
+        "Each set had its mistakes corrected after a first look: what counts for lines of others is that first look, not the "
+        "tables below.",
+        FIRST_LOOKS,
+        "`foreign` is the one to trust most: its values are drawn by other rules than those of the three sets before it, which "
+        "share one generator, and its lines are of formats that those lack. Rules were mended by class (values behind a word, "
+        "spaces that don't break, commands of one family), never by line. Its first look is after five templates were corrected whose labels were wrong "
+        "(0.955 before).",
     ]
     for name, title, files, types in SETS:
         lines = lines_of(files)

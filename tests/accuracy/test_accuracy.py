@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.accuracy.corpus import FOLDER, generate, read
+from tests.accuracy.foreign_values import FOREIGN_VALUES
 from tests.accuracy.measure import SETS, lines_of, ours, report, score
 
 _SECRETS = ("AWS_ACCESS_KEY", "AWS_SECRET_KEY", "JWT", "PRIVATE_KEY", "API_TOKEN", "PASSWORD", "URL_CREDENTIALS")
@@ -21,7 +22,7 @@ def _bar(pii_type: str) -> tuple[float, float]:
     return (0.97, 0.97) if pii_type in _SECRETS else (0.99, 0.98)
 
 
-@pytest.mark.parametrize("name", ["development", "heldout"])
+@pytest.mark.parametrize("name", ["development", "heldout", "foreign"])
 def test_each_type_holds_its_bar(name: str) -> None:
     files, types = next((files, types) for each, _, files, types in SETS if each == name)
     lines = lines_of(files)
@@ -47,6 +48,8 @@ def test_lines_are_enough_and_are_those_of_their_templates() -> None:
     assert sum(len(lines_of(files)) for name, _, files, _ in SETS if not name.startswith("prose")) >= _FEWEST_LINES
     for name, seed in (("development", 11), ("heldout", 23), ("unseen", 31)):
         assert read(FOLDER / f"{name}.jsonl") == list(generate(FOLDER / f"{name}_templates.txt", seed, 10))
+    foreign = generate(FOLDER / "foreign_templates.txt", 47, 3, FOREIGN_VALUES)
+    assert read(FOLDER / "foreign.jsonl") == list(foreign)
 
 
 def test_the_page_tells_the_figures_of_today() -> None:

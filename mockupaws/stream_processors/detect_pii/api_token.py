@@ -47,6 +47,7 @@ _PREFIXES = (
     "(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",
     "[MNO][A-Za-z0-9_-]{23,25}\\.[A-Za-z0-9_-]{6}\\.[A-Za-z0-9_-]{27}",
     "ASCVX[A-Za-z0-9]{20}",
+    "[0-9a-f]{32}-us[0-9]{1,2}\\b",
 )
 _ISSUED = "|".join(_PREFIXES)
 _ISSUED_TOKEN = re.compile(
@@ -58,7 +59,7 @@ _CREDENTIALS_SHORTEST = 12
 _SIGNED = (b"AWS4-HMAC", b"SCRAM-SHA")
 _NAMES = (
     r"(?:api[_. -]?key|api[_-]?secret|session[_-]?key|app[_-]?key|subscription[_-]?key|functions[_-]?key|license[_-]?key"
-    r"|access[_-]?key|auth[_-]?key|authorization[_-]?key|token|jeton)"
+    r"|access[_-]?key|(?:storage[_-]?)?account[_-]?key|auth[_-]?key|authorization[_-]?key|token|jeton)"
 )
 _PLACE_IN_LIST = re.compile(
     rb"(?:continuation|page|next|cursor|sync|resume|cancel\w{0,8}|activity|window|paging|scroll|batch|fencing|row|change|start|stop"
@@ -73,7 +74,7 @@ _RANDOM = re.compile(rb"(?=[^\x00]{0,4096}[0-9])(?=[^\x00]{0,4096}[A-Za-z])[A-Za
 _UUID = re.compile(rb"(?:urn:uuid:)?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z", re.IGNORECASE)
 _NOT_RANDOM = re.compile(
     rb"(?:https?|s3|arn|file|kafka|tcp|org|com|io|java|sha256|sha1|sha512|md5)[:.].{0,4096}"
-    rb"|[0-9]{4}-[0-9]{2}-[0-9]{2}.{0,4096}|[0-9.:]{1,4096}[a-zA-Z]{0,2}|[a-z]{1,64}(?:[-_.][a-z]{1,64}){0,32}[0-9]{0,3}|/.{0,4096}|.{0,4096}\.(?:[a-z]{2,5}|java:[0-9]{1,9})",
+    rb"|[0-9]{4}-[0-9]{2}-[0-9]{2}.{0,4096}|[0-9.:]{1,4096}[a-zA-Z]{0,2}|[a-z]{1,64}(?:[-_.][a-z]{1,64}){0,32}[0-9]{0,3}|/(?![A-Za-z0-9+/]{20,128}={1,2}\Z).{0,4096}|.{0,4096}\.(?:[a-z]{2,5}|java:[0-9]{1,9})",
     re.DOTALL,
 )
 """Addresses, times, numbers, words joined by signs, folders and files: no token, though long."""

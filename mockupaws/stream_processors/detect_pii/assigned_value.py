@@ -24,7 +24,7 @@ _MASKED = re.compile(
     rb"|your[_ -].{0,40}|my[_-]?(?:password|secret|token)|example|placeholder|dummy|todo|tbd|default|enabled|disabled|optional"
     rb"|value|bytes|text|char|varchar.{0,6}|str|int|object|expired|incorrect|wrong|changed|reset|ok|failed|failure|success)"
     rb"\s{0,8}[\])>}%%]{0,4}"
-    rb"|\$(?:\{?[A-Za-z_][A-Za-z0-9_.:-]{0,512}\}?|[({].{0,512}|[0-9])?|\{\{.{0,512}|%%[sdv(].{0,512}|<[^>]{0,512}>?|\?|:[a-z_]{1,64}|@[a-z_]{1,64}|#\{.{0,512}|"
+    rb"|\$(?:\{?[A-Za-z_][A-Za-z0-9_.:-]{0,512}\}?|[({].{0,512}|[0-9])?|!(?:vault|ref|sub|getatt|importvalue|secret|env|env_var|reference|include|join|!str|!binary)(?:[ |].{0,512})?|\{\{.{0,512}|%%[sdv(].{0,512}|<[^>]{0,512}>?|\?|:[a-z_]{1,64}|@[a-z_]{1,64}|#\{.{0,512}|"
     % _MASK_CHARACTERS,
     re.IGNORECASE | re.DOTALL,
 )

@@ -36,13 +36,15 @@ def _is_random(secret: bytes) -> bool:
 
 AWS_ACCESS_KEY = Detector(
     pii_type="AWS_ACCESS_KEY",
-    why="Names an AWS credential or principal. Prefixes of the IAM user guide (unique identifiers), 20 characters.",
+    why="Names an AWS credential. Prefixes that the IAM user guide gives for credentials (those of users and roles are "
+    "names, not keys), 20 characters.",
     expressions=(
         Expression(
             "aws.access_key",
-            r"\b(AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|APKA|AROA|ASCA)[A-Z0-9]{16}\b",
+            r"\b(AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b",
             check_access_key,
             1.0,
+            version=2,
         ),
     ),
     positives=(
@@ -55,6 +57,7 @@ AWS_ACCESS_KEY = Detector(
         "akiaiosfodnn7example is lower case",
         "sha XAKIAIOSFODNN7EXAMPLE",
         "key [AWS_ACCESS_KEY] used",
+        "principal AIDACKCEVSQ6C2EXAMPLE",
     ),
 )
 

@@ -1,5 +1,7 @@
 r"""Lines as they read once their escapes are undone: `%40`, `\u0040`, `\"`, `\n`, `&#64;`, `&quot;`.
 
+Spaces and hyphens that don't break (`+33 6 12…` as word processors write it) are read as plain ones, too.
+
 A value may be hidden by an escape (`bob%40example.org`), or what stands around it (`%3Dbob`, `\nbob`, `https:\/\/`), so
 lines with escapes are scanned a second time, decoded. Only ASCII is decoded; places map back to the original bytes.
 """
@@ -15,10 +17,11 @@ _ESCAPE = re.compile(
     rb"|\\{1,4}(?:u00(?P<unicode>[2-7][0-9A-Fa-f])|x(?P<hexadecimal>[2-7][0-9A-Fa-f])|(?P<control>[nrt])|(?P<mark>[\"'/]))"
     rb"|&(?:\#(?P<decimal>[0-9]{2,3})|\#[xX]0{0,2}(?P<entity>[2-7][0-9A-Fa-f])|(?P<name>amp|lt|gt|quot|apos|commat));"
     rb"|(?<=[0-9])(?P<plus>\+)(?=[0-9])"
+    rb"|(?P<space>\xc2\xa0|\xe2\x80\xaf)|(?P<hyphen>\xe2\x80\x91)"
 )
 _NAMED = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'", b"commat": b"@"}
 _CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
-_SIGNS = (b"%", b"\\")
+_SIGNS = (b"%", b"\\", b"\xc2\xa0", b"\xe2\x80\xaf", b"\xe2\x80\x91")
 ENTITY = r"&(?:#[0-9x]|amp;|lt;|gt;|quot;|apos;|commat;)"
 """For the scan: `&` alone stands in most URLs, so it is the scan that finds these."""
 
@@ -105,8 +108,10 @@ def _character(escape: re.Match[bytes]) -> bytes | None:
             return value
         case "name":
             return _NAMED[value]
-        case "plus":
+        case "plus" | "space":
             return b" "
+        case "hyphen":
+            return b"-"
         case "decimal":
             return bytes((int(value),)) if 32 <= int(value) < 127 else None
     return bytes((int(value, 16),)) if int(value, 16) < 127 else None

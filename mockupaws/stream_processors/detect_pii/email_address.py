@@ -14,7 +14,8 @@ _DOMAIN = re.compile(
     rb"(?:%b(?:(?:%b|-){0,61}%b)?\.){1,16}(?:[A-Za-z]{2,24}|xn--[A-Za-z0-9-]{2,59})(?![A-Za-z0-9_-])" % ((_LETTER,) * 3)
 )
 _ENCODED_DELIMITER = re.compile(rb"%(?:25){0,4}(?:2[0267CF]|3[ABCDEF]|5B|7B|0[AD])", re.IGNORECASE)
-_ESCAPE_LETTERS = b"nrtbf"
+_ESCAPE_BEFORE = re.compile(rb"(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[nrtbf])")
+"""The rest of an escape (`\\n`, `\\u003e`) that the address was read with."""
 _NO_TOP_LEVEL_DOMAIN = frozenset(
     b"png jpg jpeg gif svg webp ico css js mjs cjs ts tsx jsx json html htm xml yaml yml md txt py so dll jar gz zip exe "
     b"log conf cfg ini tgz war class java go rs php rb sh bat service socket timer target mount slice scope device path swap "
@@ -24,6 +25,11 @@ _VERSION_CONTROL_USERS = frozenset((b"git", b"hg", b"svn"))
 _MESSAGE_ID = re.compile(
     rb"(?:message-id|in-reply-to|references|msgid|message_id|content-id)[\"']?\s?[:=]\s?[\"']?<?\Z", re.IGNORECASE
 )
+_MACHINE_ID = re.compile(rb"\bid=\Z", re.IGNORECASE)
+_MADE_BY_MACHINE = re.compile(
+    rb"[0-9a-fA-F]{12,64}|E?[0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4}|[0-9]{8}[0-9A-Fa-f.]{0,56}"
+)
+"""What mail servers put before the `@` of a message's id; people have other names."""
 _NOT_MAIL = re.compile(rb"(?:sips?:|xmpp:|://|@)\+?\Z", re.IGNORECASE)
 
 
@@ -40,8 +46,8 @@ def check_at_sign(data: bytes, end: int) -> Span | None:
         for delimiter in _ENCODED_DELIMITER.finditer(data, start, sign):
             start = delimiter.end()
     previous = data[start - 1 : start]
-    if previous == b"\\" and data[start] in _ESCAPE_LETTERS:
-        start += 1
+    if previous == b"\\" and (escape := _ESCAPE_BEFORE.match(data, start, sign)):
+        start = escape.end()
     while start < sign and data[start] in b".'%-+":
         start += 1
     local = data[start:sign]
@@ -55,6 +61,8 @@ def check_at_sign(data: bytes, end: int) -> Span | None:
         return None
     if previous in (b"<", b"=") and _MESSAGE_ID.search(data, max(0, start - 20), start):
         return None
+    if previous == b"=" and _MADE_BY_MACHINE.fullmatch(local) and _MACHINE_ID.search(data, max(0, start - 4), start):
+        return None
     return start, domain.end()
 
 
@@ -63,7 +71,7 @@ EMAIL = Detector(
     why="Names a person. The domain must end in letters that are no file or unit suffix; a version control login "
     "(`git@host:path`), a SIP address and a message id are no mail address.",
     expressions=(
-        Expression("email.at_sign", r"[A-Za-z0-9_+%'\x80-\xbf-]@[A-Za-z0-9\xc3]", check_at_sign, 1.0, version=2),
+        Expression("email.at_sign", r"[A-Za-z0-9_+%'\x80-\xbf-]@[A-Za-z0-9\xc3]", check_at_sign, 1.0, version=3),
     ),
     positives=(
         ("login of mario.rossi@example.com accepted", "mario.rossi@example.com"),
@@ -75,6 +83,7 @@ EMAIL = Detector(
         ("<o'neill@example.ie> bounced.", "o'neill@example.ie"),
         ("redirect=%2Flogin%3Fuser%3Dzoe%40example.net", "zoe%40example.net"),
         (r"first line\nann@example.com", "ann@example.com"),
+        (r'"\u003cb\u003eann@example.com\u003c/b\u003e"', "ann@example.com"),
     ),
     negatives=(
         "cloning git@github.com:team/repo.git",
@@ -86,5 +95,6 @@ EMAIL = Detector(
         "java.lang.Object@1b6d3586",
         "at com.example.Job@1b6d3586.run(Job.java:7)",
         "message-id=<20261123.4F2A@mx.example.com>",
+        "<= bounce id=8cc2b810d4343136@mx.example.com",
     ),
 )

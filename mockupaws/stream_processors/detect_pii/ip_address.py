@@ -29,7 +29,7 @@ _VERSION_BEFORE = (
 )
 _IPV4_REVERSED = re.compile(
     rb"%(octet)b(?:\.%(octet)b){3}(?![0-9A-Za-z_.])"
-    rb"(?:(?P<version>%(version)b)|(?P<product>/(?-i:[A-Za-z0-9_.-]{1,24}[A-Z])(?![A-Za-z0-9._/-]))"
+    rb"(?:(?P<version>%(version)b)|(?P<product>/(?-i:(?!(?:[A-Z]{2,16}(?:_[A-Z]{2,16}){1,3}|TCERID)(?![A-Za-z0-9._/-]))[A-Za-z0-9_.-]{1,24}[A-Z])(?![A-Za-z0-9._/-]))"
     rb"|(?P<range>(?: ot | >- | >= |>-)(?=(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z.])))|)"
     % {b"octet": _OCTET_REVERSED, b"version": _VERSION_BEFORE},
     re.IGNORECASE,
@@ -38,7 +38,9 @@ _IPV4_REVERSED = re.compile(
 _LOOK_BACK = 80
 _LONGEST_RANGE = 3
 _REDUCED_VERSION = b".0.0.0"
-_NUMBER_AFTER = re.compile(rb" (?:runtime|sdk)\b|\.?[0-9A-Za-z_]|-(?![0-9]{1,3}\.[0-9]{1,3}\.)[0-9A-Za-z]")
+_NUMBER_AFTER = re.compile(
+    rb" (?:runtime|sdk|(?:is |was )?(?:installed|released|available) (?:on|for|in|at)?)\b|\.?[0-9A-Za-z_]|-(?![0-9]{1,3}\.[0-9]{1,3}\.)[0-9A-Za-z]"
+)
 
 _IPV6_REVERSED = re.compile(rb"[0-9A-Fa-f:.]{1,45}")
 _IPV6_REST = re.compile(rb"[0-9A-Fa-f:.]{0,45}")
@@ -46,6 +48,8 @@ _SHORT_GROUPS = re.compile(
     rb"[0-9A-Fa-f]{1,2}(?::[0-9A-Fa-f]{1,2}){0,2}::(?:[0-9A-Fa-f]{1,2}(?::[0-9A-Fa-f]{1,2}){0,2})?"
 )
 """Two or three short groups are more often a time, a ratio or a scope than an address."""
+_OCTETS_ONLY = re.compile(rb"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){7}")
+"""Eight octets: an EUI-64, a world wide name, the head of a fingerprint."""
 _DIGIT = re.compile(rb"[0-9]")
 _IPV6_TRAILING = b".:"
 _PORT_AT_END = re.compile(rb":[0-9]{2,7}\Z")
@@ -115,7 +119,7 @@ def check_ipv6(data: bytes, end: int) -> Span | None:
         start += 1
     if not _DIGIT.search(data, start, stop):
         return None
-    if _SHORT_GROUPS.fullmatch(data, start, stop):
+    if _SHORT_GROUPS.fullmatch(data, start, stop) or _OCTETS_ONLY.fullmatch(data, start, stop):
         return None
     if _is_ipv6(data[start:stop]):
         return start, stop
@@ -140,7 +144,7 @@ IPV4 = Detector(
             r"\b[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\b",
             check_ipv4,
             0.95,
-            version=2,
+            version=3,
             kinds=_IPV4_KINDS,
             kind_of=kind_of_ipv4,
         ),
@@ -150,6 +154,7 @@ IPV4 = Detector(
         ("from 10.1.2.3, 192.0.2.1", "192.0.2.1"),
         ("http://198.51.100.23/login", "198.51.100.23"),
         ("peer localhost/127.0.0.1:9092", "127.0.0.1"),
+        ("CONNECT example.com:443 - HIER_DIRECT/203.0.113.9 -", "203.0.113.9"),
     ),
     negatives=(
         "Mozilla/5.0 Chrome/120.0.0.0 Safari/537.36",
@@ -170,7 +175,7 @@ IPV6 = Detector(
             r"\b[0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){5}:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]",
             check_ipv6,
             1.0,
-            version=2,
+            version=3,
             kinds=_IPV6_KINDS,
             kind_of=kind_of_ipv6,
         ),
@@ -179,7 +184,7 @@ IPV6 = Detector(
             r"\b[0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,6}::",
             check_ipv6,
             1.0,
-            version=2,
+            version=3,
             kinds=_IPV6_KINDS,
             kind_of=kind_of_ipv6,
         ),
@@ -188,7 +193,7 @@ IPV6 = Detector(
             r"(?:^|[^0-9A-Za-z_:])::[0-9A-Fa-f]",
             check_ipv6,
             0.95,
-            version=2,
+            version=3,
             kinds=_IPV6_KINDS,
             kind_of=kind_of_ipv6,
         ),
@@ -202,6 +207,7 @@ IPV6 = Detector(
     negatives=(
         "at 12:34:56:78 and 2026-11-23T08:12:01",
         "mac aa:bb:cc:dd:ee:ff",
+        "wwn 50:06:01:60:3b:a0:11:2c",
         "std::vector<int> add::face",
         "ready on [::]:8080",
         "peer [IPV6] up",

@@ -11,7 +11,7 @@ _WORDS = (
     r"passw(?:or)?d|passwrd|passphrase|passcode|passwort|kennwort|contrase(?:n|\xc3\xb1)a|mot[ _]?de[ _]?passe|\bsenha"
     r"|parola[ _]chiave|\bparola(?:[ _]d.ordine)?"
 )
-_SHORT = r"pwd|\bpass|[a-z0-9][_.-]pass|dbpass|userpass|\bpw|[_.-]pw"
+_SHORT = r"pwd|\bpass|[a-z0-9][_.-]pass|dbpass|userpass|\bpw|[_.-]pw|\b(?:wpa[_-]?)?psk|pre[_-]?shared[_-]?key"
 _SECRETS = r"secret(?:[_-]?(?:key|token|value))?(?:[_-]?base)?|(?:encryption|signing|master|hmac|shared|storage|account)[_-]?key"
 _SUFFIX = r"(?:[_-]?(?:confirm(?:ation)?|new|old|current|again|repeat|plain|text|value|super[_-]secure))?"
 _NAMES = rf"(?:(?:{_WORDS}){_SUFFIX}|{_SHORT}|{_SECRETS})"
@@ -26,6 +26,9 @@ _CODE = re.compile(
     rb"(?:[A-Za-z_]\w{0,64}(?:\.|->|::)){1,8}\w{0,64}(?:pass|pwd|secret|key|token|env)\w{0,64}\Z", re.IGNORECASE
 )
 _CALL_AFTER = (b"(", b"[")
+_SHELL_VARIABLE = re.compile(rb"\$\{[A-Za-z0-9_]{1,64}:\Z")
+"""`${DB_PASSWORD:?missing}` and `:+x` say nothing; what follows `:-` is the value where none is set."""
+_LONGEST_VARIABLE = 70
 _DRIVE = re.compile(rb"[A-Za-z]:\Z")
 
 
@@ -35,6 +38,8 @@ def check_assignment(data: bytes, end: int) -> Span | None:
         return None
     start, stop = span
     value = data[start:stop]
+    if _SHELL_VARIABLE.search(data, max(0, end - _LONGEST_VARIABLE), end):
+        return (start + 1, stop) if value.startswith(b"-") and len(value) > 1 else None
     if _NAME_AT_START.match(value):
         return None
     if value.startswith((_FOLDER, b"org.", b"com.")):
@@ -82,6 +87,35 @@ def check_option(data: bytes, end: int) -> Span | None:
     """The hit ends with the space after `--password`."""
     span = value_after(data, end)
     return None if span is None or data[span[0] : span[0] + 1] == b"-" else span
+
+
+_SWITCH = re.compile(rb"[/*][A-Za-z?]{0,40}(?![^\s\x00])")
+
+
+def check_windows_command(data: bytes, end: int) -> Span | None:
+    """`net user bob X /add`: what follows, unless it is a switch, or the `*` that asks for it."""
+    return None if _SWITCH.match(data, end) else check_option(data, end)
+
+
+_REDIS_AUTH = re.compile(rb"([^\"\x00]{1,128})\"(?: \"([^\"\x00]{1,128})\")?")
+
+
+def check_redis_auth(data: bytes, end: int) -> Span | None:
+    """The hit ends with the quote after `"AUTH" "`; a user may stand before the password."""
+    words = _REDIS_AUTH.match(data, end)
+    if words is None:
+        return None
+    span = words.span(2 if words[2] is not None else 1)
+    return None if is_masked(data[slice(*span)]) else span
+
+
+_PIPED = re.compile(rb"(?:echo|printf) (?:-n |'%s' |\"%s\" )?([\"']?)([^\s\"'|\x00]{1,128})\1 ?\| ?[^|\x00\n]{1,200}\Z")
+
+
+def check_piped(data: bytes, end: int) -> Span | None:
+    """The hit ends with `--password-stdin`: the password was written into the pipe before it."""
+    piped = _PIPED.search(data, max(0, end - 360), end)
+    return None if piped is None or is_masked(piped[2]) else piped.span(2)
 
 
 _DIRECT = re.compile(
@@ -193,6 +227,48 @@ PASSWORD = Detector(
             0.85,
         ),
         Expression(
+            "password.registry_login",
+            r"\b(?:docker|podman|nerdctl|buildah|skopeo|oc|helm registry|az)[ ]login[ ](?:[^-\s\x00][^\s\x00]{0,60}[ ]|-[^p\s\x00][^\s\x00]{0,40}[ ]){0,6}-p[ ]",
+            check_option,
+            0.85,
+        ),
+        Expression("password.here_string", r"--password-stdin[ ]?<<<[ ]?", check_option, 0.9),
+        Expression(
+            "password.piped", r"\|[^|\x00\n]{1,120}--password-stdin\b|\|[ ]?(?:sudo[ ])?chpasswd\b", check_piped, 0.85
+        ),
+        Expression(
+            "password.secure_string",
+            r"convertto-securestring[ ](?:-string[ ])?[\"']",
+            check_statement,
+            0.9,
+            caseless=True,
+        ),
+        Expression(
+            "password.windows_command",
+            r"\bnet[ ]use[ ][^\x00\n]{1,120}/user:[^\s\x00]{1,60}[ ]|\bnet[ ]user[ ][^\s/\x00]{1,40}[ ]"
+            r"|\bschtasks(?:\.exe)?[ ][^\x00\n]{1,200}[ ]/rp[ ]|\bpsexec(?:64)?(?:\.exe)?[ ][^\x00\n]{1,120}[ ]-p[ ]",
+            check_windows_command,
+            0.85,
+            caseless=True,
+        ),
+        Expression(
+            "password.database_command",
+            r"\b(?:sqlcmd|osql|isql)[ ][^\x00\n]{1,120}[ ]-P[ ]?[^\s\x00]|\bldap(?:search|modify|add|delete|whoami)[ ][^\x00\n]{1,160}[ ]-w[ ]?[^\s\x00]",
+            check_unquoted,
+            0.85,
+        ),
+        Expression("password.netrc", r"\blogin[ ]{1,2}[^\s\x00]{1,100}[ \n]{1,4}password[ ]{1,2}", check_option, 0.9),
+        Expression("password.redis_auth", r"\"auth\"[ ]\"", check_redis_auth, 0.9, caseless=True),
+        Expression(
+            "password.set",
+            rf"\b(?:define|set|put|add|with|bind|property)[a-z_]{{0,16}}\([\"'][a-z0-9_.-]{{0,30}}{_NAMES}[\"'],[ ]{{0,2}}[\"']",
+            check_statement,
+            0.85,
+            caseless=True,
+        ),
+        Expression("password.arrow", rf"{_NAMES}[\"']?[ ]->[ ]", check_assignment, 0.85, caseless=True),
+        Expression("password.symbol", rf":[a-z-]{{0,16}}{_NAMES}[ ][\"']", check_statement, 0.85, caseless=True),
+        Expression(
             "password.command",
             r"\b(?:sshpass[ ]{1,2}-p[ ]{0,2}|redis-cli[ ](?:-[^a\s\x00][ ][^\s\x00]{1,60}[ ]){0,4}-a[ ]|requirepass[ ]|masterauth[ ]"
             r"|mysql[a-z]{0,8}[ ](?:-[^p\s\x00][^\s\x00]{0,60}[ ]|[^-\s\x00]{1,40}[ ]){0,8}-p)",
@@ -207,7 +283,8 @@ PASSWORD = Detector(
         ),
         Expression(
             "password.pair",
-            rf"{_NAMES}[\"'\\\n ]{{1,12}}(?:,?[ ]{{0,2}}[\"'\\]{{0,3}}value[\"'\\]{{0,3}}[ ]?[:=]|[ ]?>)",
+            rf"{_NAMES}[\"'\\\n ]{{1,12}}(?:,?[ ]{{0,2}}[\"'\\]{{0,3}}value[\"'\\]{{0,3}}[ ]?[:=]|[ ]?>)"
+            rf"|{_NAMES}(?:[\"']?>|</key>)\s{{0,12}}<(?:value|string)>",
             value_after,
             0.9,
             caseless=True,
@@ -239,6 +316,13 @@ PASSWORD = Detector(
         ("run --password hunter2 --user bob", "hunter2"),
         ("INSERT INTO users (name, password) VALUES ('bob', 'hunter2')", "hunter2"),
         ("your new password is Hx71-kk!", "Hx71-kk!"),
+        ("docker login -u ci -p hunter2 registry.example.com", "hunter2"),
+        ("echo hunter2 | docker login -u ci --password-stdin", "hunter2"),
+        ("net user bob hunter2 /add", "hunter2"),
+        ('props.setProperty("db.password", "hunter2")', "hunter2"),
+        ('<property name="password"><value>hunter2</value>', "hunter2"),
+        ("DB_PASSWORD: ${DB_PASSWORD:-hunter2}", "hunter2"),
+        ('[0 127.0.0.1:5] "AUTH" "default" "hunter2"', "hunter2"),
     ),
     negatives=(
         "Failed password for root from console",
@@ -250,5 +334,9 @@ PASSWORD = Detector(
         "password=${DB_PASSWORD}",
         "password=[PASSWORD]",
         "your password is weak",
+        "password: ${DB_PASSWORD:?missing}",
+        "password: !vault |",
+        "net user bob /delete",
+        "docker login -p",
     ),
 )

@@ -26,25 +26,41 @@ _PART_AFTER = re.compile(rb"[0-9A-Za-z_]|[./:-][0-9]")
 _GROUP_AFTER = re.compile(rb" [0-9]{2}")
 _NO_TELEPHONE = re.compile(
     rb"(?:19|20)[0-9]{2}[./-][0-9]{1,2}[./-][0-9]{1,2}.{0,48}|[0-9]{1,2}[./-][0-9]{1,2}[./-](?:19|20)[0-9]{2}.{0,48}"
-    rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9]{1,40}\.[0-9]{1,40}|[0-9]{6,8}-[0-9]{6}"
+    rb"|(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})(?:\.(?!\Z)|\Z)){4}|(?:[1-9][0-9]{0,39}|0)\.[0-9]{1,40}|[0-9]{6,8}-[0-9]{6}"
     rb"|[01][0-9][0-3][0-9]/[0-2][0-9][0-5][0-9][0-5][0-9]"
 )
 """Dates, addresses, floats."""
 _THOUSANDS = re.compile(rb"[0-9]{1,3}(?:[ .][0-9]{3}){2,5}")
 
 _STRONG = (
-    r"phone|telefon|tel\xc3\xa9fono|t\xc3\xa9l\xc3\xa9phone|\btels?\b|\btel[_.:]|\bt\xc3\xa9l\b|mobile|\bmobil\b"
+    r"phone|telef|tel\xc3\xa9f|telem(?:o|\xc3\xb3)vel|mobil(?:nummer|nr|telefon)|\bnatel\b|puhelin|kom\xc3\xb3rk|t\xc3\xa9l\xc3\xa9phone|\btels?\b|\btel[_.:]|\bt\xc3\xa9l\b|mobile|\bmobil\b"
     r"|m\xc3\xb3vil|\bmovil|cellulare|\bcell\b|\bcel\b|celular|\bfax\b|msisdn|whatsapp|\bwa_id|rufnummer|\bhandy|portable"
     r"|\btfno|\btlf|\bsms\b|\bgsm\b|\bdesk\b|hotline|contact[ _-]?(?:number|no)|callback|caller[ _-]?id|\bph\b|\bmob\b"
-    r"|answering[ ]at|(?:call|reach|ring|text|contact)[ ](?:me|us|him|her|them|you)[ ](?:at|on)"
+    r"|answering[ ]at|\bbel[ ](?:mij|me|ons)\b|\btoll[ -]?free|switchboard|voicemail|landline|(?:call|reach|ring|text|contact)[ ](?:me|us|him|her|them|you)[ ](?:at|on)"
 )
 _WEAK = (
     r"\bcall(?:ed|ing|er|s|back)?\b|\bring\b|\bdial(?:l?ed|l?ing)?\b|\btext\b|\b(?:my|our|his|her|their|your|the)[ ](?:(?:new|old|other|second|home|work|office|direct|private|us|uk|[a-z]{2,9}(?:ian|ese|ish|man|nch|eli))[ ])?number\b"
     r"|\bnumero\b|num\xc3\xa9ro|\bn\xc3\xbamero|\bcontact|chiam|ll\xc3\xa1m|llam|appel|joindre|anruf|erreich|\breach|answering"
-    r"|messages?[ ]to|\bsent[ ]to|registered|\botp\b|\brecipient|\bto\"?[:=]|\bfrom\"?[:=]|kontakt|contatt|r\xc3\xbcckruf|dienstlich|\bprivat"
+    r"|messages?[ ]to|\bsent[ ]to|registered|\botp\b|\brecipient|\bto\"?[:=]|\bfrom\"?[:=]|kontakt|contatt|r\xc3\xbcckruf|dienstlich|\bprivat|\boffice:|zadzwo|\bsoita|\bring[ ]|\bextension\b|\bline[ ]is\b"
 )
+_OF_SOMETHING_ELSE = re.compile(
+    rb"(?:\b|_)(?:id|ids|uuid|count|stack|depth|queue|ref|reference|version|ticket|order|invoice|model|build)\b|[A-Za-z]-\Z",
+    re.IGNORECASE,
+)
+"""Between a word for telephone and the digits: they are an id of the call, or the name of a device."""
 _GAP = rb"[\"'\\ \t\r\n:=>()\[\]#.,+/-]"
 _STRONG_WORD = re.compile(_STRONG.encode("latin-1"), re.IGNORECASE)
+_WORDS_BEHIND = (
+    r"office|fax|mobile|mobil|cell|tel|phone|home|work|direct|desk|landline|handy|b\xc3\xbcro|fixe|portable|cellulare"
+)
+_WORD_BEHIND = re.compile(rf"(?:[ ]?[-(,][ ]?|[ ])(?:{_WORDS_BEHIND})\Z".encode("latin-1"), re.IGNORECASE)
+_GOES_ON = re.compile(rb"[A-Za-z0-9_=:]| [a-z]")
+"""The word behind begins a sentence, or names what follows it."""
+_STREET_AFTER = re.compile(
+    rb" (?:[A-Z][A-Za-z'-]{1,20} ){1,3}(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|way|blvd|boulevard|court|ct|place|square)\b",
+    re.IGNORECASE,
+)
+_WEAK_WORD = re.compile(_WEAK.encode("latin-1"), re.IGNORECASE)
 _TIGHT_GAP = re.compile(
     rb"(?:[_ .-]?(?:numbers?|num|nummer|numero|n\xc3\xbamero|num\xc3\xa9ro|nr|no|n|home|work|mobile|office|cell|cellulare|m\xc3\xb3vil"
     rb"|portable|primary|secondary|type=\\?\"?[a-z]{1,16}\\?\"?|[a-z]{1,2}|\xc3\xa8|est|ist|was|dial|fisso|fijo|fixe|privat|code)){0,3}%b{0,8}\Z"
@@ -91,6 +107,8 @@ def check_named(data: bytes, end: int) -> Span | None:
     if data[start - 1 : start].isalnum():
         return None
     word = last_match(_STRONG_WORD, data, max(0, start - _LOOK_BACK), start)
+    if word is not None and _OF_SOMETHING_ELSE.search(data, word.end(), start):
+        return None
     if word is not None and _TIGHT_GAP.match(data, word.end(), start):
         return _first_accepted(data, start, _is_in_a_plan) or _first_accepted(data, start, _is_plausible)
     return _first_accepted(data, start, lambda number: _is_grouped(number) and _is_in_a_plan(number))
@@ -101,11 +119,33 @@ def check_hinted(data: bytes, end: int) -> Span | None:
     start = _start_of_number(data, end)
     if data[start - 1 : start].isalnum():
         return None
+    word = last_match(_WEAK_WORD, data, max(0, start - _LOOK_BACK), start)
+    if word is not None and _OF_SOMETHING_ELSE.search(data, word.end(), start):
+        return None
     return _first_accepted(
         data, start, lambda number: _is_grouped(number) and _is_in_a_plan(number)
     ) or _first_accepted(
         data, start, lambda number: _is_grouped(number) and not _THOUSANDS.fullmatch(number) and _is_plausible(number)
     )
+
+
+def check_followed(data: bytes, end: int) -> Span | None:
+    """The hit ends with a word such as `fax` or `(mobile)` behind a number, as on business cards."""
+    word = _WORD_BEHIND.search(data, max(0, end - 16), end)
+    if word is None or _GOES_ON.match(data, end):
+        return None
+    start = _start_of_number(data, word.start())
+    if _PART_BEFORE.search(data, max(0, start - 2), start):
+        return None
+    span = _first_accepted(
+        data,
+        start,
+        lambda number: (
+            _is_in_a_plan(number)
+            or (_is_grouped(number) and not _THOUSANDS.fullmatch(number) and _is_plausible(number))
+        ),
+    )
+    return span if span is not None and span[1] >= word.start() else None
 
 
 def _start_of_number(data: bytes, end: int) -> int:
@@ -133,6 +173,8 @@ def _first_accepted(data: bytes, start: int, accepts: Callable[[bytes], bool]) -
         number = data[start:end]
         if number.count(b"(") != number.count(b")") or _PART_AFTER.match(data, end):
             continue
+        if _STREET_AFTER.match(data, end):
+            return None
         main = _EXTENSION.sub(b"", number)
         digits = _digits(main)
         if len(digits) < _FEWEST:
@@ -146,6 +188,10 @@ def _digits(number: bytes) -> str:
     return number.translate(None, b" ().-/+x").decode("ascii")
 
 
+_SOLID_EIGHT = 8
+_PLANS_OF_EIGHT = ("DK", "NO")
+
+
 def _is_grouped(number: bytes) -> bool:
     return len(number) > len(_digits(number))
 
@@ -153,6 +199,8 @@ def _is_grouped(number: bytes) -> bool:
 def _is_plausible(number: bytes) -> bool:
     """Whether a word before it makes it a number though no plan knows it: they change, and people mistype."""
     digits = _digits(number)
+    if len(digits) == _SOLID_EIGHT and not _is_grouped(number):
+        return any(_is_valid(digits, plan) for plan in _PLANS_OF_EIGHT)
     return len(digits) <= 13 and (len(digits) >= 9 or _is_grouped(number))
 
 
@@ -232,20 +280,33 @@ PHONE = Detector(
         ),
         Expression(
             "phone.european",
-            r"\b0[1-9](?:[ .-][0-9]{2}){4}\b|\b0[1-9][0-9]{1,3}\)?[ ][0-9]{3,4}[ ][0-9]{3,4}\b|\b07[0-9]{3}[ ][0-9]{6}\b"
+            r"\b0[1-9](?:[ .-][0-9]{2}){4}\b|\b0[1-9][0-9]{1,3}\)?[ ][0-9]{3,4}[ ][0-9]{3,4}\b|\b0[1-9][0-9]{1,3}\.[0-9]{3}\.[0-9]{4}\b|\b07[0-9]{3}[ ][0-9]{6}\b"
             r"|\b0[1-9][0-9]{1,3}\)?[ /-][0-9]{5,8}\b|\b3[2-9][0-9][ .-][0-9]{3}[ .-][0-9]{3,4}\b"
             r"|\b(?:[6-9][0-9]{2}[ ][0-9]{2}|9[0-9][ ][0-9]{3})[ ][0-9]{2}[ ][0-9]{2}\b",
             check_national,
             0.85,
         ),
         Expression(
-            "phone.named", rf"(?:{_STRONG})[^0-9\x00,;{{}}]{{0,30}}[0-9]{_NEXT}{{5}}", check_named, 0.9, caseless=True
+            "phone.named",
+            rf"(?:{_STRONG})[^0-9\x00,;{{}}]{{0,30}}[0-9]{_NEXT}{{5}}",
+            check_named,
+            0.9,
+            caseless=True,
+            version=2,
         ),
         Expression(
             "phone.hinted",
             rf"(?:{_WEAK})[^0-9\x00\n,;{{}}?!]{{0,24}}[0-9]{_NEXT}{{5}}",
             check_hinted,
             0.75,
+            caseless=True,
+            version=2,
+        ),
+        Expression(
+            "phone.followed",
+            rf"[0-9]{_NEXT}{{6}}\)?(?:[ ]?[-(,][ ]?|[ ])(?:{_WORDS_BEHIND})\b",
+            check_followed,
+            0.8,
             caseless=True,
         ),
     ),
@@ -259,6 +320,9 @@ PHONE = Detector(
         ("ring 020 7946 0018 later", "020 7946 0018"),
         ("To=%2B447700900123&Body=x", "%2B447700900123"),
         ("móvil 612 345 678", "612 345 678"),
+        ("telefoon: 06 14009371", "06 14009371"),
+        ("mobile=40612574", "40612574"),
+        ("781 1704 office", "781 1704"),
     ),
     negatives=(
         "order 2125550187 shipped",
@@ -268,5 +332,9 @@ PHONE = Detector(
         "epoch 1795420800000 of call 7",
         "+39 *** *** 1234",
         "call on 2026-11-23 at 10",
+        "to be sent to 19607 107 Igias Street",
+        "moved 416 60 039 work items",
+        "call id 1-5021952424.44",
+        "tel_model=Pixel-7-574294600",
     ),
 )
