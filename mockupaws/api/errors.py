@@ -22,6 +22,7 @@ ERRORS: dict[str, ErrorKind] = {
         ErrorKind("email_taken", 409, False, "the e-mail can't be used for a new user"),
         ErrorKind("last_owner", 409, False, "the tenant would be left without an owner"),
         ErrorKind("key_ended", 409, False, "the key is revoked, expired or rotated already"),
+        ErrorKind("keys_used_up", 409, False, "the tenant's key can be rotated no more"),
         ErrorKind("body_too_large", 413, False, "the body exceeds the limit"),
         ErrorKind("invalid_body", 422, False, "a field of the body is missing, unknown or out of range"),
         ErrorKind("no_tenant_key", 422, False, "the tenant's key can't be made or read: the server lacks its secret"),

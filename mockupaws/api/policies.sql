@@ -16,9 +16,14 @@ INSERT INTO redaction_policies (tenant_id, version, document, note, created_by) 
 ON CONFLICT DO NOTHING
 RETURNING version, document, note, created_at, created_by;
 
--- name: insert_first_key
--- The tenant's first key, unless it has one.
-INSERT INTO tenant_keys (tenant_id, number, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+-- name: insert_key
+-- A key of the tenant, newer than all before; nothing where somebody else made this number first.
+INSERT INTO tenant_keys (tenant_id, number, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+RETURNING number, created_at;
+
+-- name: list_keys
+-- Which keys the tenant has had, newest first; not the keys.
+SELECT number, created_at FROM tenant_keys ORDER BY number DESC;
 
 -- name: shadow_totals
 -- What shadow rules would have acted on, over all scenarios of the tenant.

@@ -50,9 +50,9 @@ async def preview_policy(call: Call) -> Response:
     checked(body.policy)
     async with call.services.databases.write(call.tenant_id) as connection:
         before = await find_policy(connection, call.tenant_id, call.services.settings.tenant_key_secret)
-        key = (await keys_of(call, connection, make=True))[0] if body.policy.needs_key else None
-    candidate = with_digests(body.policy, key) if key is not None else body.policy
-    after = CompiledPolicy(candidate, before.version + 1, key)
+        keys = await keys_of(call, connection, make=True) if body.policy.needs_key else []
+    candidate = with_digests(body.policy, keys[0]) if keys else body.policy
+    after = CompiledPolicy(candidate, before.version + 1, keys[0] if keys else None, keys[1:])
     entries = [_entry_of(line) for line in body.lines]
     try:
         made = await asyncio.get_running_loop().run_in_executor(_thread(), _preview, entries, before, after)

@@ -19,6 +19,7 @@ from mockupaws.api import (
     reveal,
     scenarios,
     tail,
+    tenant_keys,
     users,
 )
 from mockupaws.api.routing import ApiRoute
@@ -87,6 +88,12 @@ ROUTES: tuple[ApiRoute, ...] = (
              query=policies.VersionQuery, answers=policies.PolicyVersions),
     ApiRoute("GET", "/api/v1/policies/shadow", policies.get_shadow, "What its shadow actions would have acted on",
              "read", query=policies.ShadowQuery, answers=policies.ShadowCounts),
+    ApiRoute("GET", "/api/v1/policies/keys", tenant_keys.list_keys, "Which keys marks were made under, newest first",
+             "read", answers=tenant_keys.TenantKeyNumbers),
+    ApiRoute("POST", "/api/v1/policies/keys", tenant_keys.rotate_key,
+             "A new key for hashed and encrypted marks from now on; marks of before stay readable", "manage",
+             body=tenant_keys.KeyRotation, answers=tenant_keys.TenantKeyNumber, status=201,
+             errors=("no_tenant_key", "version_conflict", "keys_used_up")),
     ApiRoute("POST", "/api/v1/policies/preview", policy_preview.preview_policy,
              "What a policy would change, on sample lines", "read", body=policy_preview.PreviewRequest,
              max_body_bytes=policy_preview.MAX_BODY_BYTES, answers=policy_preview.PreviewAnswer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from mockupaws.schemas.pii_types import PII_BIT, PII_TYPES
@@ -33,11 +33,18 @@ class Applied(NamedTuple):
 class CompiledPolicy:
     """One version of one tenant's policy. Compared by identity."""
 
-    def __init__(self, document: PolicyDocument, version: int, key: TenantKey | None) -> None:
-        """Without `key`, what would need it is masked, and no exact value is allowed: never weaker, never a stop."""
+    def __init__(
+        self, document: PolicyDocument, version: int, key: TenantKey | None, older_keys: Sequence[TenantKey] = ()
+    ) -> None:
+        """`key`: under which marks are made; `older_keys`: those of before, for values that were allowed then.
+
+        Without a key, what would need it is masked, and no exact value is allowed: never weaker, never a stop.
+        """
         self.version = version
         """0: the tenant has stored none."""
-        self.lacks_key = key is None and document.needs_key
+        needed = {allowed.key for allowed in document.allow if allowed.digest is not None}
+        self._keys_of_allowed = [each for each in (key, *older_keys) if each is not None and each.number in needed]
+        self.lacks_key = (key is None and document.needs_key) or len(self._keys_of_allowed) < len(needed)
         self._key = key
         self._action_of: dict[str, Action] = {name: document.actions.get(name, "mask") for name in PII_TYPES}
         if key is None:
@@ -124,9 +131,11 @@ class CompiledPolicy:
             normal = normalise(pii_type, value)
             if any(_fits(pattern, normal) for pattern in patterns):
                 return True
-        if self._key is None or pii_type not in self._types_with_digests:
+        if pii_type not in self._types_with_digests:
             return False
-        return (pii_type, self._key.allow_digest(pii_type, value)) in self._allowed_digests
+        return any(
+            (pii_type, key.allow_digest(pii_type, value)) in self._allowed_digests for key in self._keys_of_allowed
+        )
 
 
 def mask_each(data: bytes, findings: list[Found]) -> tuple[bytes, int]:

@@ -6,7 +6,7 @@ database is down, and even when the process starts meanwhile. Keys stand in it a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import msgspec
@@ -26,7 +26,16 @@ class PolicyRecord(msgspec.Struct, frozen=True, array_like=True):
     document: str
     """JSON."""
     key_number: int | None
+    """Of the key that marks are made under."""
     wrapped_key: bytes | None
+    older_keys: list[tuple[int, bytes]] = []
+    """Numbers and wrapped keys of before: allowed values may be digests under one of them."""
+
+    @classmethod
+    def of(cls, tenant_id: bytes, version: int, document: str, keys: Sequence[tuple[int, bytes]]) -> PolicyRecord:
+        """`keys`: all, the newest first."""
+        number, wrapped = keys[0] if keys else (None, None)
+        return cls(tenant_id, version, document, number, wrapped, list(keys[1:]))
 
 
 class _Snapshot(msgspec.Struct, array_like=True):
@@ -53,11 +62,11 @@ class PolicyDirectory:
         return self._compiled.get(tenant_id, DEFAULT_POLICY)
 
     def apply(self, records: Iterable[PolicyRecord], changed_us: int) -> bool:
-        """Whether anything differs from before. A version older than the known one is passed over."""
+        """Whether anything differs from before. A version or key older than those known is passed over."""
         differs = False
         for record in records:
             known = self._records.get(record.tenant_id)
-            if record == known or (known is not None and known.version > record.version):
+            if record == known or (known is not None and _age(known) > _age(record)):
                 continue
             differs = True
             self._records[record.tenant_id] = record
@@ -90,17 +99,23 @@ class PolicyDirectory:
             self.problems[record.tenant_id] = problem
 
 
+def _age(record: PolicyRecord) -> tuple[int, int]:
+    return record.version, record.key_number or 0
+
+
 def compile_record(record: PolicyRecord, secret: str) -> tuple[CompiledPolicy, str | None]:
     """The policy, and why it isn't as it is written; the default one where it can't be read at all."""
     try:
         document = read_policy(msgspec.json.decode(record.document))
     except (PolicyError, msgspec.DecodeError) as error:
         return DEFAULT_POLICY, f"{type(error).__name__}: version {record.version} can't be read"
-    key, problem = None, None
-    if record.key_number is not None and record.wrapped_key is not None:
-        try:
-            key = unwrap_key(secret, UUID(bytes=record.tenant_id), record.key_number, record.wrapped_key)
-        except KeyRefusedError as error:
-            problem = str(error)
-    compiled = CompiledPolicy(document, record.version, key)
+    key, older, problem = None, [], None
+    tenant_id = UUID(bytes=record.tenant_id)
+    try:
+        if record.key_number is not None and record.wrapped_key is not None:
+            key = unwrap_key(secret, tenant_id, record.key_number, record.wrapped_key)
+            older = [unwrap_key(secret, tenant_id, number, wrapped) for number, wrapped in record.older_keys]
+    except KeyRefusedError as error:
+        problem = str(error)
+    compiled = CompiledPolicy(document, record.version, key, older)
     return compiled, (problem or "its key is missing") if compiled.lacks_key else None

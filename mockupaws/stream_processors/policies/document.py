@@ -20,7 +20,7 @@ from msgspec import Meta
 from mockupaws.runtime.errors import PermanentError
 from mockupaws.schemas.pii_types import PII_TYPES
 from mockupaws.stream_processors.policies.select_fields import SelectorError, names_of
-from mockupaws.stream_processors.policies.tenant_keys import TenantKey
+from mockupaws.stream_processors.policies.tenant_keys import FIRST_KEY, LAST_KEY, TenantKey
 
 Action = Literal["mask", "hash", "encrypt", "drop", "drop_line", "flag"]
 """mask       [EMAIL]; of a payment card the last four digits stay
@@ -51,6 +51,8 @@ class AllowedValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     """Compared once both are normalised (case, separators, escapes). Stored as `digest` only."""
     digest: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
     """An allowed value as it is shown again: a keyed hash."""
+    key: Annotated[int, Meta(ge=FIRST_KEY, le=LAST_KEY)] = FIRST_KEY
+    """Number of the tenant's key that the digest was made under."""
     pattern: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     """`*` stands for any characters; the whole normalised value must fit. Stored as written."""
 
@@ -109,9 +111,9 @@ def check_policy(policy: PolicyDocument) -> None:
 
 
 def with_digests(policy: PolicyDocument, key: TenantKey) -> PolicyDocument:
-    """The policy as it is stored: each allowed value as its keyed hash."""
+    """The policy as it is stored: each allowed value as its keyed hash under the tenant's newest key."""
     allow = [
-        a if a.value is None else AllowedValue(type=a.type, digest=key.allow_digest(a.type, a.value))
+        a if a.value is None else AllowedValue(type=a.type, digest=key.allow_digest(a.type, a.value), key=key.number)
         for a in policy.allow
     ]
     return msgspec.structs.replace(policy, allow=allow)

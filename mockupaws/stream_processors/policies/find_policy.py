@@ -17,9 +17,8 @@ async def find_policy(connection: Connection, tenant_id: UUID, secret: str) -> C
     row = await connection.fetchrow(QUERIES["newest_policy"], tenant_id)
     if row is None:
         return DEFAULT_POLICY
-    key = await connection.fetchrow(QUERIES["newest_key"], tenant_id)
-    number, wrapped = (key["number"], key["wrapped"]) if key is not None else (None, None)
-    return compile_record(PolicyRecord(tenant_id.bytes, row["version"], row["document"], number, wrapped), secret)[0]
+    keys = [(key["number"], key["wrapped"]) for key in await connection.fetch(QUERIES["keys"], tenant_id)]
+    return compile_record(PolicyRecord.of(tenant_id.bytes, row["version"], row["document"], keys), secret)[0]
 
 
 async def find_keys(connection: Connection, tenant_id: UUID, secret: str) -> list[TenantKey]:

@@ -104,4 +104,5 @@ class RefreshedPolicies:
 
 
 def _record_of(row: asyncpg.Record) -> PolicyRecord:
-    return PolicyRecord(row["tenant_id"].bytes, row["version"], row["document"], row["key_number"], row["wrapped_key"])
+    keys = list(zip(row["key_numbers"], row["wrapped_keys"], strict=True))
+    return PolicyRecord.of(row["tenant_id"].bytes, row["version"], row["document"], keys)

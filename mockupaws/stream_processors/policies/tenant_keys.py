@@ -21,6 +21,8 @@ from mockupaws.stream_processors.policies.normalise import normalise
 KEY_BYTES = 32
 FIRST_KEY = 1
 """Number of a tenant's first key; each encrypted mark names the key it was made under."""
+LAST_KEY = 255
+"""The number is one byte of the mark."""
 SECRET_CHARACTERS = 32
 _HASH_HEX_DIGITS = 16
 

@@ -17,6 +17,7 @@ from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.identifiers import EntryIds
 from mockupaws.schemas.requests import Entry
 from mockupaws.stream_processors.analyse_entries import AnalysedEntry, Analyser
+from mockupaws.stream_processors.policies.find_policy import QUERIES as POLICY_QUERIES
 from mockupaws.stream_processors.policies.find_policy import find_policy
 from tests.conftest import Demo, make_tenant
 
@@ -208,6 +209,48 @@ async def test_lines_are_found_by_a_value_that_was_hashed_or_encrypted(
         headers={"Authorization": f"Bearer {other.api_key}"},
     )
     assert theirs.json()["logs"] == []
+
+
+async def test_a_rotated_key_makes_new_marks_and_leaves_the_old_ones_readable(
+    client: httpx.AsyncClient, database: Database, settings: Settings, analyser: Analyser, demo: Demo
+) -> None:
+    """Two hashed and two encrypted lines, one of each before and after."""
+    path = f"/api/v1/scenarios/{demo.scenario_id}/logs"
+    await put(
+        client,
+        0,
+        {"actions": {"EMAIL": "hash", "IPV4": "encrypt"}, "allow": [{"type": "EMAIL", "value": "a@example.com"}]},
+    )
+    line = Entry("bob@example.com from 192.0.2.7 by a@example.com")
+    before = await store_line(database, settings, analyser, demo, line)
+    assert (await client.post(f"{POLICIES}/keys", json={})).status_code == 422
+    made = await client.post(f"{POLICIES}/keys", json={"reason": "yearly rotation"})
+    assert (made.status_code, made.json()["number"]) == (201, 2)
+    after = await store_line(database, settings, analyser, demo, line)
+    texts = {row["id"]: row["message"] for row in (await client.get(path)).json()["logs"]}
+    assert texts[before] != texts[after]
+    assert all(text.endswith(" by a@example.com") for text in texts.values())  # allowed before the rotation
+    for value in ("bob@example.com", "192.0.2.7"):
+        found = (await client.get(path, params={"value": value})).json()["logs"]
+        assert {row["id"] for row in found} == {before, after}
+    for log_id in (before, after):
+        revealed = await client.post(f"{path}/{log_id}/reveal", json={"reason": "ticket 4711"})
+        assert [entry["value"] for entry in revealed.json()["revealed"]] == ["192.0.2.7"]
+    assert [key["number"] for key in (await client.get(f"{POLICIES}/keys")).json()["keys"]] == [2, 1]
+    assert ("tenant_key.rotated", "tenant-key/2", "done", "yearly rotation") in await audited(database, demo)
+    [changed] = await database.fetch(
+        POLICY_QUERIES["changed_policies"], datetime.fromisoformat(made.json()["created_at"])
+    )
+    assert (changed["version"], changed["key_numbers"]) == (1, [2, 1])  # processors learn of a key without a new policy
+    await put(client, 1, {"allow": [{"type": "EMAIL", "value": "c@example.com"}]})
+    [allowed] = (await client.get(POLICIES)).json()["policy"]["allow"]
+    assert allowed["key"] == 2
+    await database.execute(
+        "INSERT INTO tenant_keys (tenant_id, number, wrapped)"
+        " SELECT tenant_id, 255, wrapped FROM tenant_keys WHERE number = 2"
+    )
+    unreadable = await client.post(f"{POLICIES}/keys", json={"reason": "once more"})  # wrapped as number 2, not 255
+    assert (unreadable.status_code, unreadable.json()["error"]["code"]) == (422, "no_tenant_key")
 
 
 async def test_what_is_encrypted_is_revealed_for_a_reason_and_on_the_record(

@@ -76,6 +76,7 @@ FUNCTIONS: dict[str, str] = {
     "changed_api_keys": API_ONLY,
     "changed_scenarios": API_ONLY,
     "changed_policies": API_ONLY,
+    "changed_policies_with_keys": API_ONLY,
     "revocations_since": API_ONLY,
     "attach_partition": OWNER_ONLY,
     "make_log_partition": OWNER_ONLY,
