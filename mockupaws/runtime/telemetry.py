@@ -187,6 +187,12 @@ PATTERN_FAILURES = Counter(
     "mockupaws_pattern_failures_total", "Times the sampling of patterns or its store failed, by error.", ["error"]
 )
 
+# Summaries of rollups
+
+FOLD_FAILURES = Counter(
+    "mockupaws_fold_failures_total", "Times rollups could not be folded into summaries, by error.", ["error"]
+)
+
 # API
 
 API_REQUESTS = Counter(

@@ -1,5 +1,6 @@
 """A Postgres with 10 million lines of 50 tenants in three monthly partitions, kept in a folder and made once.
 
+Each week repeats the first one, a week later.
 `python -m tests.benchmarks.read_dataset` makes it. The first tenant has a fifth of all lines and traffic in nearly each
 minute; the fiftieth has a fiftieth of that.
 """
@@ -28,6 +29,7 @@ from mockupaws.cost_model.architecture import Architecture, architecture_documen
 from mockupaws.runtime.embedded.installation import DATABASE, Installation
 from mockupaws.runtime.embedded.postgres_server import PostgresServer
 from mockupaws.runtime.embedded.run_as import arguments_of
+from mockupaws.runtime.embedded.supervisor import ProcessPlan
 from mockupaws.runtime.migrations import ROLES, create_database, create_roles, migrate
 from mockupaws.runtime.postgres import load_queries
 from mockupaws.runtime.settings import Settings
@@ -72,11 +74,7 @@ async def read_dataset(home: Path = HOME) -> AsyncIterator[Installation]:
         server.prepare()
         log_file = installation.log_file("postgres")
         plan = server.plan("postgres", log_file)
-        with log_file.open("ab") as log:
-            process = subprocess.Popen(
-                [*plan.command, "-c", "max_connections=200"], env=plan.environ, stdout=log, stderr=log,
-                **arguments_of(plan.identity),
-            )  # fmt: skip
+        process = _start(plan, log_file)
         try:
             give_up = time.monotonic() + START_SECONDS
             while not await server.is_ready():
@@ -93,6 +91,17 @@ async def read_dataset(home: Path = HOME) -> AsyncIterator[Installation]:
             process.wait(60)
 
 
+def _start(plan: ProcessPlan, log_file: Path) -> subprocess.Popen[bytes]:
+    with log_file.open("ab") as log:
+        return subprocess.Popen(
+            [*plan.command, "-c", "max_connections=200"],
+            env=plan.environ,
+            stdout=log,
+            stderr=log,
+            **arguments_of(plan.identity),
+        )
+
+
 async def _fill(installation: Installation) -> None:
     done = installation.home / "filled"
     if done.exists():
@@ -107,23 +116,28 @@ async def _fill(installation: Installation) -> None:
     try:
         await connection.execute("TRUNCATE tenants, scenarios CASCADE")
         await connection.execute("TRUNCATE scenario_logs, scenario_metrics")
-        await connection.execute("DROP TABLE IF EXISTS benchmark_requests")
+        await connection.execute("DROP TABLE IF EXISTS benchmark_requests, benchmark_week")
         days = [FIRST + timedelta(days=day) for day in range((END - FIRST).days)]
         for month in (9, 10, 11):
             await connection.execute("SELECT make_log_partition($1)", date(2026, month, 1))
         for day in days:
             await connection.execute("SELECT make_metric_partition($1)", day.date())
         await connection.execute(queries["make_tenants"], json.dumps(architecture_document(Architecture())))
-        await connection.execute(_in_line(queries["make_requests"], LINES, FIRST, END))
+        week = FIRST + timedelta(days=7)
+        weeks = len(days) // 7
+        await connection.execute(_in_line(queries["make_requests"], LINES // weeks, FIRST, week))
         await connection.execute(queries["order_requests"])
         await connection.execute("ANALYZE benchmark_requests")
-        for day in days:
-            started = time.monotonic()
-            following = day + timedelta(days=1)
-            await connection.execute(queries["make_lines"], day, following, TEMPLATES)
-            await connection.execute(queries["make_rollups"], day, following)
-            print(f"{day:%Y-%m-%d} {time.monotonic() - started:.1f} s", flush=True)
-        await connection.execute("DROP TABLE benchmark_requests")
+        for day in days[:7]:
+            await connection.execute(queries["make_lines"], day, day + timedelta(days=1), TEMPLATES)
+            await connection.execute(queries["make_rollups"], day, day + timedelta(days=1))
+            print(f"made {day:%Y-%m-%d}", flush=True)
+        await connection.execute(queries["keep_week"])
+        for number in range(1, weeks):
+            await connection.execute(queries["repeat_lines"], timedelta(weeks=number))
+            await connection.execute(queries["repeat_rollups"], timedelta(weeks=number), week)
+            print(f"repeated week {number}", flush=True)
+        await connection.execute("DROP TABLE benchmark_requests, benchmark_week")
         await connection.execute("VACUUM ANALYZE")
     finally:
         await connection.close()

@@ -34,7 +34,8 @@ CREATE INDEX ON benchmark_requests (received_at);
 
 -- name: make_lines
 -- The lines received from $1 to before $2, in order of arrival. $3: templates; a word of each ten thousandth line is rare.
-INSERT INTO scenario_logs
+INSERT INTO scenario_logs (tenant_id, scenario_id, id, received_at, "timestamp", message_hash, message_preview, source, level,
+                           size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes)
 SELECT md5('tenant ' || n)::uuid, md5('scenario ' || n)::uuid,
        (lpad(to_hex((extract(epoch FROM received_at) * 1000)::bigint), 12, '0') || '7'
         || lpad(to_hex(request), 15, '0') || lpad(to_hex(i), 4, '0'))::uuid,
@@ -80,8 +81,8 @@ WITH lines AS (
     SELECT tenant_id, scenario_id, minute, kind, name, sum(value * entries), jsonb_object_agg(bucket, entries)
     FROM (SELECT tenant_id, scenario_id, minute, kind, name, bucket, min(value) AS value, count(*) AS entries
           FROM lines, LATERAL (VALUES ('ingest', 'bytes', size_bytes), ('bedrock', 'tokens', token_count)) AS m (kind, name, value),
-               LATERAL (SELECT CASE WHEN value < 32 THEN value ELSE 16 * (floor(log(2, value))::integer - 4)
-                                    + (value >> floor(log(2, value))::integer - 4) END AS bucket) AS b
+               LATERAL (SELECT floor(ln(greatest(value, 32)::float8) / ln(2::float8) + 1e-9)::integer - 4 AS shift) AS s,
+               LATERAL (SELECT CASE WHEN value < 32 THEN value ELSE 16 * shift + (value >> shift) END AS bucket) AS b
           GROUP BY 1, 2, 3, 4, 5, 6) AS buckets
     GROUP BY 1, 2, 3, 4, 5
     UNION ALL
@@ -89,10 +90,30 @@ WITH lines AS (
     UNION ALL
     SELECT tenant_id, scenario_id, minute, 'pii', type, count(*), NULL FROM lines, unnest(pii_types) AS type GROUP BY 1, 2, 3, 5
     UNION ALL
-    SELECT tenant_id, scenario_id, minute, 'size', (1 << greatest(ceil(log(2, size_bytes))::integer, 6))::text, count(*), NULL
+    SELECT tenant_id, scenario_id, minute, 'size', (1 << greatest(ceil(ln(size_bytes::float8) / ln(2::float8) - 1e-9)::integer, 6))::text, count(*), NULL
     FROM lines GROUP BY 1, 2, 3, 5
 )
 SELECT tenant_id, scenario_id, minute, kind, name, value::bigint,
        CASE kind WHEN 'pii' THEN 'entries' WHEN 'size' THEN 'entries' WHEN 'sqs' THEN 'requests'
                  WHEN 'bedrock' THEN 'tokens' ELSE name END, counts
 FROM counted;
+
+-- name: keep_week
+-- The lines of the first week, in order of arrival.
+CREATE TABLE benchmark_week AS SELECT * FROM scenario_logs ORDER BY received_at, id;
+
+-- name: repeat_lines
+-- The first week's lines once more, $1 later.
+INSERT INTO scenario_logs (tenant_id, scenario_id, id, received_at, "timestamp", message_hash, message_preview, source, level,
+                           size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes)
+SELECT tenant_id, scenario_id,
+       (lpad(to_hex((extract(epoch FROM received_at + $1) * 1000)::bigint), 12, '0') || substr(id::text, 15))::uuid,
+       received_at + $1::interval, "timestamp" + $1, message_hash, message_preview, source, level,
+       size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes
+FROM benchmark_week;
+
+-- name: repeat_rollups
+-- The first week's rollups once more, $1 later; the week ends before $2.
+INSERT INTO scenario_metrics (tenant_id, scenario_id, "timestamp", metric_type, metric_name, value, unit, extra_data)
+SELECT tenant_id, scenario_id, "timestamp" + $1::interval, metric_type, metric_name, value, unit, extra_data
+FROM scenario_metrics WHERE "timestamp" < $2;
