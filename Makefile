@@ -6,7 +6,7 @@ PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; d
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
 UNIT := tests/unit tests/contract tests/accuracy
 
-.PHONY: help up down status clean test test-unit check format bench bench-analysis accuracy drill soak mutations lock ready ready-to-test
+.PHONY: help up down status clean test test-unit check format bench bench-analysis accuracy drill soak mutations leak-hunt lock ready ready-to-test
 .DEFAULT_GOAL := help
 
 help: ## Shows this list
@@ -60,6 +60,9 @@ soak: ready-to-test ## 20 minutes of load while each process is killed in turn; 
 
 mutations: ready-to-test ## Takes each safeguard out of a copy of the code and shows the test that then fails
 	@$(VENV)/bin/python -m tests.adversity.mutations $(ARGS)
+
+leak-hunt: ready-to-test ## Every route as every caller with the other tenant's ids, and the database's catalogue; prints the matrix
+	@$(VENV)/bin/pytest -q -s tests/integration/isolation
 
 lock: ready-to-test ## Writes the lock files anew from pyproject.toml
 	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -1,5 +1,7 @@
 """The tenant's dead letters: which lines could not be processed, where and why. Never their text: it isn't redacted.
 
+Each look is recorded: what can't be recorded isn't shown.
+
 Letters about records in which not even the tenant could be read belong to nobody and are shown to nobody here;
 `mockupaws dead-letters` shows them to the operator of the installation, and sends letters on again.
 """
@@ -15,6 +17,7 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
+from mockupaws.api.audit import record
 from mockupaws.api.cursor import Position
 from mockupaws.api.errors import RefusedError
 from mockupaws.api.logs import Instant
@@ -88,6 +91,9 @@ async def list_dead_letters(call: Call) -> Response:
             *(position or (None, None)),
             query.limit + 1,
         )
+    async with call.services.databases.write(call.tenant_id) as connection:
+        told = {"filter": query, "letters": min(len(rows), query.limit)}
+        await record(call, connection, "dead_letters.listed", "dead_letters", details=told)
     following = cursor_after(call, binding, rows, query.limit, lambda row: Position(row["occurred_at"], row["id"]))
     return answer(DeadLetterPage([_letter_of(row) for row in rows[: query.limit]], following, reading.stale))
 
@@ -98,6 +104,8 @@ async def get_dead_letter(call: Call) -> Response:
         row = await reading.connection.fetchrow(SQL["find_dead_letter"], letter_id)
     if row is None:
         raise RefusedError("not_found", "there is no such dead letter")
+    async with call.services.databases.write(call.tenant_id) as connection:
+        await record(call, connection, "dead_letter.viewed", letter_id)
     return answer(_letter_of(row))
 
 

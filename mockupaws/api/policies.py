@@ -195,7 +195,9 @@ async def keys_of(call: Call, connection: Connection, *, make: bool = False) -> 
         if keys or not make:
             return keys
         wrapped = wrap_key(secret, call.tenant_id, FIRST_KEY, os.urandom(KEY_BYTES))
-        await connection.execute(SQL["insert_key"], call.tenant_id, FIRST_KEY, wrapped)
+        made = await connection.execute(SQL["insert_key"], call.tenant_id, FIRST_KEY, wrapped)
+        if made == "INSERT 0 1":
+            await record(call, connection, "tenant_key.created", f"tenant-key/{FIRST_KEY}")
         return await find_keys(connection, call.tenant_id, secret)
     except KeyRefusedError as error:
         raise RefusedError("no_tenant_key", str(error)) from None

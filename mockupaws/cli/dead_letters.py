@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from mockupaws.cli.record_in_audit_log import record_as_operator
+from mockupaws.cli.record_in_audit_log import append_as_operator, as_owner, record_as_operator
 from mockupaws.cli.replay import parse_time
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.embedded.installation import Installation
@@ -52,7 +52,11 @@ def list_(
     """Lists letters, the newest first: id, time, state, attempts, reason, step, lines, tenant."""
     wanted = _filter(tenant, scenario, reason, step, since)
     _check(state, STATES, "--state")
-    rows = asyncio.run(list_letters(_settings(), wanted, state, limit))
+    settings = _settings()
+    rows = asyncio.run(list_letters(settings, wanted, state, limit))
+    tenants = {row["tenant_id"] for row in rows} - {None}
+    told = {"filter": {**_told(wanted), "state": state}}
+    asyncio.run(record_as_operator(settings, tenants, "dead_letters.listed", "dead_letters", told))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode([dict(row) for row in rows])).decode())
     elif rows:
@@ -68,10 +72,13 @@ def show(
     payload: Annotated[bool, typer.Option("--payload", help="Also its lines as sent, with all personal data.")] = False,
 ) -> None:
     """Shows one letter: where and why it failed."""
-    row = asyncio.run(find_letter(_settings(), letter))
+    settings = _settings()
+    row = asyncio.run(find_letter(settings, letter))
     if row is None:
         typer.echo(f"there is no dead letter {letter}", err=True)
         raise typer.Exit(1)
+    tenants = {row["tenant_id"]} - {None}
+    asyncio.run(record_as_operator(settings, tenants, "dead_letter.viewed", str(letter), {"payload": payload}))
     fields = dict(row)
     original: bytes = fields.pop("original")
     for name, value in fields.items():
@@ -80,12 +87,6 @@ def show(
     if row["reason"] in UNREDRIVABLE:
         typer.echo(f"{'redrive':17} impossible: {UNREDRIVABLE[row['reason']]}")
     if payload:
-        if row["tenant_id"] is not None:
-            asyncio.run(
-                record_as_operator(
-                    _settings(), [row["tenant_id"]], "dead_letter.viewed", str(letter), {"payload": True}
-                )
-            )
         typer.echo(readable(original))
 
 
@@ -134,15 +135,22 @@ def redrive(
 
 
 async def _record_redrive(settings: Settings, wanted: LetterFilter) -> None:
-    tenants = await tenants_of_letters(settings, wanted)
-    asked = {
+    """Each tenant is told of its own letters only."""
+    ids_of_tenant = await tenants_of_letters(settings, wanted)
+    async with as_owner(settings) as connection, connection.transaction():
+        for tenant_id, ids in sorted(ids_of_tenant.items()):
+            told = {"filter": {**_told(wanted), "ids": None if ids is None else [str(id_) for id_ in ids]}}
+            await append_as_operator(connection, settings, [tenant_id], "dead_letters.redriven", "dead_letters", told)
+
+
+def _told(wanted: LetterFilter) -> dict[str, Any]:
+    """The filter as a tenant's audit log holds it."""
+    return {
         "scenario_id": wanted.scenario_id and str(wanted.scenario_id),
         "reason": wanted.reason,
         "step": wanted.step,
         "since": wanted.since and wanted.since.isoformat(),
-        "ids": None if wanted.ids is None else [str(id_) for id_ in wanted.ids],
     }
-    await record_as_operator(settings, tenants, "dead_letters.redriven", "dead_letters", {"filter": asked})
 
 
 def readable(original: bytes) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 TEST_SECONDS = 420
+LEAK_HUNT = "tests/integration/isolation/test_leak_hunt.py"
 DRILL = "tests/adversity/test_faults.py::test_nothing_is_lost_and_nothing_comes_twice"
 
 
@@ -91,6 +92,54 @@ MUTATIONS = [
         "while queue:",
         "tests/unit/stream_processors/test_ack_order.py",
         "a processor that dies skips records whose answers were still on their way",
+    ),
+    Mutation(
+        "the tenant of a transaction",
+        "mockupaws/runtime/postgres.py",
+        "\"SELECT set_config('app.current_tenant', $1, true), set_config",
+        '"SELECT $1::text, set_config',
+        LEAK_HUNT,
+        "no request for a tenant's data is answered",
+    ),
+    Mutation(
+        "SET LOCAL: a tenant for one transaction",
+        "mockupaws/runtime/postgres.py",
+        "set_config('app.current_tenant', $1, true)",
+        "set_config('app.current_tenant', $1, false)",
+        "tests/integration/isolation/test_tenant_context.py",
+        "through a pooler, who forgets to say a tenant gets the rows of the one before",
+    ),
+    Mutation(
+        "the policy of one table",
+        "mockupaws/schemas/postgres/migrations/0001_pre_tenants_and_logs.sql",
+        "'ingest_receipts', 'dead_letters'",
+        "'dead_letters'",
+        LEAK_HUNT,
+        "a tenant reads the receipts of all others",
+    ),
+    Mutation(
+        "the audit of the catalogue",
+        "mockupaws/schemas/postgres/migrations/0001_pre_tenants_and_logs.sql",
+        "'ingest_receipts', 'dead_letters'",
+        "'dead_letters'",
+        "tests/integration/isolation/test_catalogue.py",
+        "a table that forgot its policy goes out",
+    ),
+    Mutation(
+        "the tenant in a cursor",
+        "mockupaws/api/users.py",
+        'binding = f"users/{call.tenant_id}"',
+        'binding = "users"',
+        LEAK_HUNT,
+        "a cursor of another tenant is told from one that never was",
+    ),
+    Mutation(
+        "each look at dead letters recorded",
+        "mockupaws/api/dead_letters.py",
+        'await record(call, connection, "dead_letter.viewed", letter_id)',
+        "pass",
+        LEAK_HUNT,
+        "somebody looks at what failed, and nobody knows",
     ),
 ]
 

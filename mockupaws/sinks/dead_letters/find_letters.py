@@ -37,12 +37,16 @@ async def find_letter(settings: Settings, letter_id: UUID) -> asyncpg.Record | N
         return await pool.fetchrow(_QUERIES["find_letter"], letter_id)
 
 
-async def tenants_of_letters(settings: Settings, wanted: LetterFilter) -> list[UUID]:
-    """Whose letters a redrive of them would send on. Raises LettersUnreachableError."""
+async def tenants_of_letters(settings: Settings, wanted: LetterFilter) -> dict[UUID, list[UUID] | None]:
+    """Whose letters a redrive of them would send on, and which of `wanted.ids` are theirs (None: no ids are wanted).
+
+    Raises LettersUnreachableError.
+    """
     conditions = (wanted.tenant_id, wanted.scenario_id, wanted.reason, wanted.step, wanted.since)
     ids = None if wanted.ids is None else list(wanted.ids)
     async with _opened(settings) as pool:
-        return [row["tenant_id"] for row in await pool.fetch(_QUERIES["tenants_of_letters"], *conditions, ids)]
+        rows = await pool.fetch(_QUERIES["tenants_of_letters"], *conditions, ids)
+        return {row["tenant_id"]: row["ids"] for row in rows}
 
 
 @asynccontextmanager

@@ -13,12 +13,13 @@ ORDER BY occurred_at DESC, id DESC
 LIMIT $7;
 
 -- name: tenants_of_letters
--- Whose letters a redrive under these conditions (null: any) would send on.
-SELECT DISTINCT tenant_id FROM dead_letters
+-- Whose letters a redrive under these conditions (null: any) would send on, and which of the ids $6 are theirs.
+SELECT tenant_id, CASE WHEN $6::uuid[] IS NOT NULL THEN array_agg(id ORDER BY id) END AS ids FROM dead_letters
 WHERE tenant_id IS NOT NULL AND state <> 'redriven'
   AND ($1::uuid IS NULL OR tenant_id = $1) AND ($2::uuid IS NULL OR scenario_id = $2)
   AND ($3::text IS NULL OR reason = $3) AND ($4::text IS NULL OR step = $4)
-  AND ($5::timestamptz IS NULL OR occurred_at >= $5) AND ($6::uuid[] IS NULL OR id = ANY ($6));
+  AND ($5::timestamptz IS NULL OR occurred_at >= $5) AND ($6::uuid[] IS NULL OR id = ANY ($6))
+GROUP BY tenant_id;
 
 -- name: find_letter
 -- One letter with its original bytes.

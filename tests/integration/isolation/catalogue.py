@@ -40,10 +40,6 @@ TABLES: dict[str, TableRule] = {
     "scenario_logs": TableRule("SELECT", "INSERT SELECT(some)"),
     "scenario_metrics": TableRule("SELECT", "INSERT SELECT UPDATE"),
     "scenario_patterns": TableRule("SELECT", "INSERT SELECT UPDATE"),
-    "scenario_hours": TableRule("SELECT", "INSERT SELECT UPDATE"),
-    "scenario_days": TableRule("SELECT"),
-    "scenario_summaries": TableRule("SELECT"),
-    "scenario_facets": TableRule("SELECT", "INSERT"),
     "ingest_receipts": TableRule("SELECT", "INSERT SELECT UPDATE"),
     "dead_letters": TableRule("SELECT(some)", "INSERT SELECT UPDATE"),
     "archive_objects": TableRule("SELECT", "INSERT SELECT"),
@@ -66,8 +62,6 @@ FUNCTIONS: dict[str, str] = {
     "current_tenant": ANYBODY,
     "no_tenant": ANYBODY,
     "add_counts": ANYBODY,
-    "sum_counts": ANYBODY,
-    "fold_counts": ANYBODY,
     "refuse_change": ANYBODY,
     # Before a tenant is known: by the exact prefix, e-mail, id or HMAC.
     "find_api_key": API_ONLY,
@@ -170,7 +164,7 @@ def _of_relation(row: asyncpg.Record) -> Iterator[str]:
         return
     rule = TABLES.get(name)
     if rule is None:
-        yield f"{name} has no rule: say in {HERE} whose rows it holds, who may use it, and seed it in seed.py"
+        yield f"{name} has no rule: say in {HERE} whose rows it holds, who may use it, and seed it in tenants.py"
         return
     wanted = {f"{API} {p}" for p in rule.api.split()} | {f"{SINK} {p}" for p in rule.sink.split()}
     if granted != wanted:

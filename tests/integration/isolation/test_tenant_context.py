@@ -7,6 +7,7 @@ whoever gets it next, and who says no tenant gets an error, not the last one's r
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import uuid
 from collections import Counter
@@ -22,8 +23,10 @@ from tests.integration.isolation.pgbouncer import BACKENDS, pgbouncer
 
 TENANTS = 200
 ROUNDS = 6
-CLIENT_CONNECTIONS = 60
+CLIENT_CONNECTIONS = 40
 SEED = 4711
+PATIENCE_SECONDS = 90.0
+"""For a connection or a turn: a busy machine is no leak."""
 SHARES = {"read": 6, "error": 2, "timeout": 1, "cancelled": 1, "write": 2, "foreign write": 1, "nothing": 2}
 """How often each kind of transaction comes."""
 
@@ -32,7 +35,8 @@ SHARES = {"read": 6, "error": 2, "timeout": 1, "cancelled": 1, "write": 2, "fore
 async def pool(settings: Settings, tmp_path: Path) -> AsyncIterator[Pool]:
     """Of clients of a PgBouncer."""
     with pgbouncer(settings.postgres_api_url, tmp_path / "pgbouncer") as url:
-        made = await open_pool(url, settings, max_size=CLIENT_CONNECTIONS, application_name="test")
+        patient = dataclasses.replace(settings, postgres_timeout_seconds=PATIENCE_SECONDS)
+        made = await open_pool(url, patient, max_size=CLIENT_CONNECTIONS, application_name="test")
         yield made
         made.terminate()
 
@@ -66,7 +70,7 @@ async def test_each_row_is_the_callers_whatever_goes_wrong_before(pool: Pool, te
 
     async def act(tenant: uuid.UUID, what: str) -> None:
         try:
-            async with tenant_transaction(pool, tenant, timeout_seconds=20) as connection:
+            async with tenant_transaction(pool, tenant, timeout_seconds=PATIENCE_SECONDS) as connection:
                 await look(tenant, connection)
                 match what:
                     case "error":
