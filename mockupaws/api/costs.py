@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from mockupaws.api.metrics import measured_quantities
 from mockupaws.api.routing import Call, answer
 from mockupaws.api.scenarios import changed, find_scenario, stored_architecture
+from mockupaws.api.summaries import measured_quantities
 from mockupaws.cost_model.architecture import Architecture, architecture_document
 from mockupaws.cost_model.bill import bill, bill_document
 from mockupaws.cost_model.price_file import prices_in_force

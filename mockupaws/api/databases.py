@@ -56,7 +56,7 @@ class Databases:
 
     @asynccontextmanager
     async def read(self, tenant_id: UUID) -> AsyncIterator[Reading]:
-        """A read-only transaction of the tenant, on the first server that answers."""
+        """A read-only transaction of the tenant, all of one snapshot, on the first server that answers."""
         async with AsyncExitStack() as stack:
             yield await self._first_reachable(stack, tenant_id)
 
@@ -65,7 +65,9 @@ class Databases:
         turn = self._next_replica % len(self._replicas) if self._replicas else 0
         replicas = self._replicas[turn:] + self._replicas[:turn]
         for pool in (*replicas, self.primary):
-            transaction = tenant_transaction(pool, tenant_id, readonly=True, timeout_seconds=self._timeout_seconds)
+            transaction = tenant_transaction(
+                pool, tenant_id, readonly=True, timeout_seconds=self._timeout_seconds, isolation="repeatable_read"
+            )
             try:
                 connection = await stack.enter_async_context(transaction)
             except Exception as error:

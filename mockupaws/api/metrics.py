@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
-from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -15,15 +14,23 @@ from mockupaws.api.logs import Instant
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
 from mockupaws.api.scenarios import find_scenario, stored_architecture
+from mockupaws.api.summaries import (
+    Window,
+    find_coverage,
+    measured_counts,
+    measured_quantities,
+    measured_series,
+    quantities_of,
+)
 from mockupaws.cost_model.bill import bill_document
 from mockupaws.cost_model.profile import Profile, profile_of
-from mockupaws.cost_model.quantities import MetricTotal, Quantities
+from mockupaws.cost_model.quantities import Quantities
 from mockupaws.cost_model.tokenizers import ModelTokens, model_tokens
-from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.rollups import ROLLUP_METRICS, RollupMetric
 
 MAX_POINTS = 10_000
 _DEFAULT_WINDOW = timedelta(days=1)
+_SIZES, _TOKENS, _RATES = ("ingest", "bytes"), ("bedrock", "tokens"), ("ingest", "entries")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -99,11 +106,9 @@ async def get_series(call: Call) -> Response:
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
         await find_scenario(reading.connection, scenario_id)
-        rows = await reading.connection.fetch(
-            SQL["series"], scenario_id, metric.metric_type, metric.metric_name, since, to, float(step), MAX_POINTS + 1
-        )
+        points = await measured_series(reading.connection, Window(scenario_id, since, to), metric, step)
     name = f"{metric.metric_type}.{metric.metric_name}"
-    return answer(Series(name, metric.unit, step, [Point(*row.values()) for row in rows], reading.stale))
+    return answer(Series(name, metric.unit, step, [Point(*point) for point in points], reading.stale))
 
 
 async def get_summary(call: Call) -> Response:
@@ -121,17 +126,12 @@ async def get_profile(call: Call) -> Response:
     """Percentiles of size, tokens and arrival rate, and what SQS bills in batches: all minutes from `from` to `to`."""
     query = _checked_window(call)
     scenario_id = call.id("scenario_id")
-    window = (scenario_id, query.from_, query.to)
     async with call.services.databases.read(call.tenant_id) as reading:
         await find_scenario(reading.connection, scenario_id)
-        quantities = await measured_quantities(reading.connection, *window)
-        sketches = await reading.connection.fetch(SQL["sketches"], *window)
-        rates = await reading.connection.fetch(SQL["arrival_rates"], *window)
-    sizes, tokens = (
-        {row["bucket"]: row["entries"] for row in sketches if row["metric_name"] == name}
-        for name in ("bytes", "tokens")
-    )
-    profile = profile_of(quantities, sizes, tokens, {row["entries"]: row["seconds"] for row in rates})
+        coverage = await find_coverage(reading.connection, Window(scenario_id, query.from_, query.to))
+        quantities = await quantities_of(reading.connection, coverage)
+        counts = await measured_counts(reading.connection, coverage, [_SIZES, _TOKENS, _RATES])
+    profile = profile_of(quantities, counts[_SIZES], counts[_TOKENS], counts[_RATES])
     return answer({**bill_document(profile), "stale": reading.stale})  # as ProfileAnswer says
 
 
@@ -158,21 +158,6 @@ def summary_of(quantities: Quantities, model_id: str, data_through: datetime | N
         active_minutes=quantities.active_minutes,
         data_through=data_through,
         stale=stale,
-    )
-
-
-async def measured_quantities(
-    connection: Connection, scenario_id: UUID, since: datetime | None = None, to: datetime | None = None
-) -> Quantities:
-    rows = await connection.fetch(SQL["metric_totals"], scenario_id, since, to)
-    batched = await connection.fetchrow(SQL["batched_requests"], scenario_id, since, to)
-    entries = next((row for row in rows if (row["metric_type"], row["metric_name"]) == ("ingest", "entries")), None)
-    return Quantities.of_totals(
-        (MetricTotal(row["metric_type"], row["metric_name"], row["value"]) for row in rows),
-        entries["first_minute"] if entries else None,
-        entries["last_minute"] if entries else None,
-        entries["minutes"] if entries else 0,
-        {int(messages): requests for messages, requests in (batched or {}).items() if requests},
     )
 
 

@@ -11,13 +11,14 @@ from starlette.responses import Response
 
 from mockupaws.api.errors import RefusedError
 from mockupaws.api.logs import Instant
-from mockupaws.api.metrics import measured_quantities
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
 from mockupaws.api.scenarios import find_scenario, stored_architecture
+from mockupaws.api.summaries import Window, measured_quantities, measured_series
 from mockupaws.cost_model.bill import bill, bill_document
 from mockupaws.cost_model.pattern_costs import PatternCost, PatternTotals, price_patterns
 from mockupaws.cost_model.price_file import prices_in_force
+from mockupaws.schemas.rollups import ROLLUP_METRICS
 from mockupaws.stream_processors.mine_patterns import PatternMiner
 
 _DEFAULT_WINDOW = timedelta(days=1)
@@ -26,6 +27,7 @@ _MAX_TEMPLATES = 2000
 """Stored templates put together for one answer: the most frequent ones."""
 _MINED = 500
 _HOUR = timedelta(hours=1)
+_ENTRIES = next(metric for metric in ROLLUP_METRICS if metric[:2] == ("ingest", "entries"))
 
 
 class PatternQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -65,7 +67,10 @@ async def get_patterns(call: Call) -> Response:
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
         architecture = stored_architecture(await find_scenario(reading.connection, scenario_id))
-        rows = await reading.connection.fetch(SQL["patterns"], scenario_id, first, last + _HOUR, _MAX_TEMPLATES)
+        hours = await measured_series(reading.connection, Window(scenario_id, first, last + _HOUR), _ENTRIES, 3600)
+        rows = await reading.connection.fetch(
+            SQL["patterns"], scenario_id, first, last + _HOUR, *_columns(hours), _MAX_TEMPLATES
+        )
         quantities = await measured_quantities(reading.connection, scenario_id, first, last + _HOUR)
     prices = prices_in_force(call.services.settings)
     miner = PatternMiner(_MINED)
@@ -86,6 +91,10 @@ async def get_patterns(call: Call) -> Response:
         stale=reading.stale,
     )
     return answer(bill_document(found))
+
+
+def _columns(hours: list[tuple[datetime, int]]) -> tuple[list[datetime], list[int]]:
+    return [hour for hour, _ in hours], [entries for _, entries in hours]
 
 
 def _hour_of(moment: datetime) -> datetime:

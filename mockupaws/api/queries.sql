@@ -68,67 +68,15 @@ LIMIT $11;
 -- The position of the newest stored line.
 SELECT received_at, id FROM scenario_logs WHERE scenario_id = $1 ORDER BY received_at DESC, id DESC LIMIT 1;
 
--- name: series
--- One metric in steps of $6 seconds from the epoch; steps without traffic are left out.
-SELECT date_bin(make_interval(secs => $6), "timestamp", 'epoch') AS "timestamp", sum(value)::bigint AS value
-FROM scenario_metrics
-WHERE scenario_id = $1 AND metric_type = $2 AND metric_name = $3 AND "timestamp" >= $4 AND "timestamp" < $5
-GROUP BY 1 ORDER BY 1
-LIMIT $7;
-
--- name: metric_totals
--- The sum of each metric, and over which minutes.
-SELECT metric_type, metric_name, sum(value)::bigint AS value, count(*) AS minutes,
-       extract(epoch FROM min("timestamp"))::bigint AS first_minute,
-       extract(epoch FROM max("timestamp"))::bigint AS last_minute
-FROM scenario_metrics
-WHERE scenario_id = $1 AND ($2::timestamptz IS NULL OR "timestamp" >= $2) AND ($3::timestamptz IS NULL OR "timestamp" < $3)
-GROUP BY metric_type, metric_name;
-
--- name: batched_requests
--- What SQS bills when lines are sent in calls of 2 to 10 messages.
-SELECT sum((extra_data ->> '2')::bigint)::bigint AS "2",
-       sum((extra_data ->> '3')::bigint)::bigint AS "3",
-       sum((extra_data ->> '4')::bigint)::bigint AS "4",
-       sum((extra_data ->> '5')::bigint)::bigint AS "5",
-       sum((extra_data ->> '6')::bigint)::bigint AS "6",
-       sum((extra_data ->> '7')::bigint)::bigint AS "7",
-       sum((extra_data ->> '8')::bigint)::bigint AS "8",
-       sum((extra_data ->> '9')::bigint)::bigint AS "9",
-       sum((extra_data ->> '10')::bigint)::bigint AS "10"
-FROM scenario_metrics
-WHERE scenario_id = $1 AND ($2::timestamptz IS NULL OR "timestamp" >= $2) AND ($3::timestamptz IS NULL OR "timestamp" < $3)
-  AND metric_type = 'sqs' AND metric_name = 'blocks';
-
--- name: sketches
--- How sizes and tokens are distributed over all minutes: entries by bucket.
-SELECT metric_name, counted.key::integer AS bucket, sum(counted.value::bigint)::bigint AS entries
-FROM scenario_metrics, jsonb_each_text(extra_data) AS counted
-WHERE scenario_id = $1 AND ($2::timestamptz IS NULL OR "timestamp" >= $2) AND ($3::timestamptz IS NULL OR "timestamp" < $3)
-  AND (metric_type, metric_name) IN (('ingest', 'bytes'), ('bedrock', 'tokens'))
-GROUP BY 1, 2;
-
--- name: arrival_rates
--- In how many seconds so many entries were received; seconds without any are left out.
-SELECT counted.value::bigint AS entries, count(*) AS seconds
-FROM scenario_metrics, jsonb_each_text(extra_data) AS counted
-WHERE scenario_id = $1 AND ($2::timestamptz IS NULL OR "timestamp" >= $2) AND ($3::timestamptz IS NULL OR "timestamp" < $3)
-  AND metric_type = 'ingest' AND metric_name = 'entries'
-GROUP BY 1;
-
 -- name: patterns
--- The templates of the hours from $2 to before $3, each hour's sample weighted to the entries it was taken from; most first.
+-- The templates of the hours from $2 to before $3, each hour's sample weighted to the entries it was taken from ($5: the
+-- entries stored in each of the hours $4); most first.
 WITH sampled AS (
     SELECT hour, sum(entries) AS entries FROM scenario_patterns
     WHERE scenario_id = $1 AND hour >= $2 AND hour < $3 GROUP BY hour
-), stored AS (
-    SELECT date_trunc('hour', "timestamp", 'UTC') AS hour, sum(value) AS entries FROM scenario_metrics
-    WHERE scenario_id = $1 AND "timestamp" >= $2 AND "timestamp" < $3
-      AND metric_type = 'ingest' AND metric_name = 'entries'
-    GROUP BY 1
 ), weights AS (
     SELECT hour, greatest(coalesce(stored.entries, 0) / nullif(sampled.entries, 0), 1) AS weight
-    FROM sampled LEFT JOIN stored USING (hour)
+    FROM sampled LEFT JOIN unnest($4::timestamptz[], $5::numeric[]) AS stored (hour, entries) USING (hour)
 )
 SELECT min(template) AS template, sum(entries)::bigint AS sampled_entries, round(sum(entries * weight))::bigint AS entries,
        round(sum(bytes * weight))::bigint AS bytes, round(sum(tokens * weight))::bigint AS tokens,
@@ -137,7 +85,7 @@ FROM scenario_patterns JOIN weights USING (hour)
 WHERE scenario_id = $1 AND hour >= $2 AND hour < $3
 GROUP BY template_id
 ORDER BY entries DESC
-LIMIT $4;
+LIMIT $6;
 
 -- name: find_receipt
 -- What became of one request.

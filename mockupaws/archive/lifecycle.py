@@ -1,9 +1,9 @@
 """Maintenance: partitions are made before rows need them, and applied requests are forgotten once Kafka has.
 
-Reads from nothing, writes to Postgres as the owner, and anchors of the audit log to the archive. Promises that a row
-received now, in the month before or in the months ahead finds its partition, and that a request id is remembered for
-longer than Kafka can bring it again. Run by the process `maintenance` once at start, then hourly; `maintain` is one
-run.
+Reads from nothing, writes to Postgres as the owner, puts anchors of the audit log into the archive, and deletes objects
+there that no manifest row names. Promises that a row received now, in the month before or in the months ahead finds its
+partition, and that a request id is remembered for longer than Kafka can bring it again. Run by the process
+`maintenance` once at start, then hourly; `maintain` is one run.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import asyncpg
 
 from mockupaws.archive.anchor_audit import anchor_chains
 from mockupaws.archive.object_store import open_store
+from mockupaws.archive.sweep_orphans import sweep_orphans
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.health import HealthReport
 from mockupaws.runtime.postgres import is_retriable, load_queries
@@ -43,9 +44,10 @@ class Done:
     partitions_made: int
     requests_forgotten: int
     patterns_forgotten: int
+    orphans_deleted: int
 
 
-NOTHING_DONE = Done(0, 0, 0)
+NOTHING_DONE = Done(0, 0, 0, 0)
 
 
 def plan_months(today: date, ahead: int) -> list[date]:
@@ -75,7 +77,7 @@ async def maintain(settings: Settings, now: datetime) -> Done:
         await connection.execute(queries["forget_sign_ins"])
         patterns = await connection.fetchval(queries["forget_patterns"], now - timedelta(days=PATTERN_DAYS))
         await _anchor_audit(connection, settings, now)
-        return Done(made, forgotten, patterns)
+        return Done(made, forgotten, patterns, await _sweep_orphans(connection, settings, now))
     finally:
         await connection.close()
 
@@ -115,6 +117,19 @@ async def _anchor_audit(connection: asyncpg.Connection, settings: Settings, now:
     except Exception as error:  # the archive's libraries have no root of their own
         AUDIT_ANCHOR_FAILURES.labels("unreachable").inc()
         log.warning("audit_not_anchored", error=type(error).__name__)
+
+
+async def _sweep_orphans(connection: asyncpg.Connection, settings: Settings, now: datetime) -> int:
+    """An archive that can't be reached now is swept in a later run."""
+    if not settings.archive_url:
+        return 0
+    try:
+        return await sweep_orphans(connection, open_store(settings), now)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError):
+        raise
+    except Exception as error:  # the archive's libraries have no root of their own
+        log.warning("orphans_not_swept", error=type(error).__name__)
+        return 0
 
 
 class Maintenance:

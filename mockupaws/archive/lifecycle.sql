@@ -28,3 +28,12 @@ DELETE FROM sign_in_failures WHERE failed_at < now() - interval '1 day' AND lock
 -- name: forget_patterns
 -- Drops the patterns of hours before $1; answers how many. A day's worth at most, where it runs hourly.
 WITH gone AS (DELETE FROM scenario_patterns WHERE hour < $1 RETURNING 1) SELECT count(*) FROM gone;
+
+-- name: archived_folders
+-- One object of each folder of the archive that got one from $1 until before $2, $3 folders at most.
+SELECT min(object_key) AS object_key FROM archive_objects WHERE created_at >= $1 AND created_at < $2
+GROUP BY tenant_id, scenario_id, hour LIMIT $3;
+
+-- name: known_objects
+-- Those of the names $1 that the manifest holds.
+SELECT object_key FROM archive_objects WHERE object_key = ANY ($1);

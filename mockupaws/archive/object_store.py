@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +22,12 @@ _SINGLE_PUT_BYTES = 5 * 1024**3 - 1
 """S3 takes up to 5 GiB in one PUT, which is atomic; multipart uploads leave orphans and may half succeed."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    key: str
+    modified: datetime
+
+
 class ObjectStore(Protocol):
     """Calls block: run them in a thread."""
 
@@ -27,6 +36,14 @@ class ObjectStore(Protocol):
         ...
 
     def get(self, key: str) -> bytes: ...
+
+    def list_folder(self, folder: str) -> list[StoredObject]:
+        """What stands directly in it, also what a killed process left unfinished; nothing where there is none."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Harmless where it is gone already."""
+        ...
 
 
 class FolderStore:
@@ -54,6 +71,17 @@ class FolderStore:
     def get(self, key: str) -> bytes:
         return (self._folder / key).read_bytes()
 
+    def list_folder(self, folder: str) -> list[StoredObject]:
+        found = []
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._folder / folder) as entries:
+            for entry in entries:
+                modified = datetime.fromtimestamp(entry.stat().st_mtime, UTC)
+                found.append(StoredObject(f"{folder}/{entry.name}", modified))
+        return found
+
+    def delete(self, key: str) -> None:
+        (self._folder / key).unlink(missing_ok=True)
+
 
 class BucketStore:
     def __init__(self, filesystem: Any, prefix: str) -> None:
@@ -73,6 +101,21 @@ class BucketStore:
     def get(self, key: str) -> bytes:
         content: bytes = self._filesystem.cat_file(f"{self._prefix}/{key}")
         return content
+
+    def list_folder(self, folder: str) -> list[StoredObject]:
+        try:
+            entries = self._filesystem.ls(f"{self._prefix}/{folder}", detail=True, refresh=True)
+        except FileNotFoundError:
+            return []
+        return [
+            StoredObject(f"{folder}/{entry['name'].rpartition('/')[2]}", entry["LastModified"])
+            for entry in entries
+            if entry["type"] == "file"
+        ]
+
+    def delete(self, key: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._filesystem.rm_file(f"{self._prefix}/{key}")
 
 
 def open_store(settings: Settings) -> ObjectStore:

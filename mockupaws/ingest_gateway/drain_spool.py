@@ -4,15 +4,18 @@ Order of one batch:
 1. it is read, and each request joins the publisher's bundles as a live one would;
 2. the brokers acknowledge;
 3. what they acknowledged is deleted. A kill before that sends it again, and the sinks drop the repeat.
-One batch is on its way at a time, and is small beside what the publisher may have pending, so live requests go on.
+A request that is too large for the brokers stays, is passed, and tried again from time to time: their limit may be
+raised. One batch is on its way at a time, and is small beside what the publisher may have pending, so live requests go
+on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 
 from mockupaws.ingest_gateway.errors import RefusedError
-from mockupaws.ingest_gateway.publish import NotAcknowledgedError, Publisher
+from mockupaws.ingest_gateway.publish import NotAcknowledgedError, Publisher, TooLargeTogetherError
 from mockupaws.ingest_gateway.spool_file import SpooledRequest
 from mockupaws.ingest_gateway.spool_thread import SpoolBatch, SpoolFailedError, SpoolThread
 from mockupaws.runtime.telemetry import SPOOL_DRAINED, SPOOL_STUCK, get_logger
@@ -23,6 +26,9 @@ PAUSE_SECONDS = 0.25
 """Between looks at whether the brokers acknowledge again."""
 ACK_SECONDS = 10.0
 """How long a batch is waited for before it is read again; meanwhile the publisher replaces a wedged producer."""
+
+LEFT_SECONDS = 5.0
+"""After which what was too large is tried again."""
 
 _log = get_logger(__name__)
 
@@ -35,12 +41,15 @@ class SpoolDrain:
         self._publisher = publisher
         self._after = 0
         """What stands up to here is too large for the brokers."""
+        self._try_again_at = 0.0
         self._generation = 0
         self._acknowledged: tuple[SpoolBatch, list[int]] | None = None
         """On the brokers, and not deleted yet."""
 
     async def until_empty(self) -> None:
         """Returns when the spool holds nothing more that the brokers would take."""
+        if time.monotonic() >= self._try_again_at:
+            self._after = 0
         while True:
             if not (self._publisher.flows and self._spool.working):
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -73,12 +82,20 @@ class SpoolDrain:
         for spooled, acknowledged in sent:
             if not acknowledged.done():
                 complete = False
-            elif (refusal := acknowledged.exception()) is None:
+            elif (failure := acknowledged.exception()) is None:
                 durable.append(spooled.sequence)
-            elif isinstance(refusal, RefusedError):
-                self._leave(spooled)
-            else:
+            elif not isinstance(failure, TooLargeTogetherError):
                 complete = False
+            else:
+                try:
+                    async with asyncio.timeout(ACK_SECONDS):
+                        await self._publisher.publish_alone(spooled.request.request_id, spooled.request.encoded)
+                    durable.append(spooled.sequence)
+                except (NotAcknowledgedError, TimeoutError):
+                    complete = False
+                except RefusedError:
+                    if complete:  # else it is read again, with what stands before it
+                        self._leave(spooled)
         if durable:
             self._acknowledged = batch, durable
             await self._delete()
@@ -93,5 +110,6 @@ class SpoolDrain:
 
     def _leave(self, spooled: SpooledRequest) -> None:
         self._after = spooled.sequence
+        self._try_again_at = time.monotonic() + LEFT_SECONDS
         SPOOL_STUCK.inc()
         _log.error("spooled_request_too_large", sequence=spooled.sequence, bytes=len(spooled.request.encoded))

@@ -6,6 +6,8 @@ Delivery order of one request:
 3. the ack resolves the bundle, and `publish` returns for each of its requests.
 Requests without an idempotency key get ids of the partition whose bundle is being filled (`place`), so that those of
 all connections share a record: what a record costs the brokers and the processor is paid once for all of them.
+Where the brokers refuse a batch as too large, each request of it is sent once more in a batch of its own, so that only
+the one that is too large by itself is refused (413).
 A request that waited too long goes to the spool, or is refused; its record may still arrive. The idempotency key is
 the request's id, by which the sinks drop repeats.
 """
@@ -28,10 +30,11 @@ from mockupaws.ingest_gateway.errors import RefusedError
 from mockupaws.runtime.errors import RetriableError
 from mockupaws.runtime.failpoints import hit
 from mockupaws.runtime.kafka import KafkaUnreachableError, abandon_producer, start_producer, topic_name
+from mockupaws.runtime.kafka_single_records import SingleRecords
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import PUBLISH_FAILURES, PUBLISH_PENDING_BYTES, PUBLISHED_BUNDLES, get_logger
 from mockupaws.schemas.identifiers import in_partition, partition_of
-from mockupaws.schemas.requests import SCHEMA_VERSION
+from mockupaws.schemas.requests import SCHEMA_VERSION, join_bundle
 from mockupaws.schemas.topics import REQUESTS
 
 HEADERS = [("schema_version", str(SCHEMA_VERSION).encode())]
@@ -48,6 +51,10 @@ _log = get_logger(__name__)
 
 class NotAcknowledgedError(RetriableError):
     """The brokers don't have the request, or not provably so: it may still arrive."""
+
+
+class TooLargeTogetherError(RetriableError):
+    """The brokers refused the batch with the request as too large; alone it may fit (`publish_alone`)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +99,7 @@ class Publisher:
         self._sent: deque[_OpenBundle] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._abandoned: set[asyncio.Task[None]] = set()
+        self._single = SingleRecords(settings, "mockupaws-gateway-single")
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -114,13 +122,32 @@ class Publisher:
         acknowledged = self.send(request_id, encoded, lines)
         try:
             async with asyncio.timeout(self._ack_seconds):
-                await asyncio.shield(acknowledged)
+                try:
+                    await asyncio.shield(acknowledged)
+                except TooLargeTogetherError:
+                    await self.publish_alone(request_id, encoded)
         except TimeoutError as error:
             PUBLISH_FAILURES.labels("deadline").inc()
             raise NotAcknowledgedError("the brokers did not acknowledge in time") from error
 
+    async def publish_alone(self, request_id: bytes, encoded: bytes) -> None:
+        """As `publish`, past all bundles, and without a deadline."""
+        partitions = self._partitions()
+        if not partitions:
+            raise NotAcknowledgedError("the brokers don't acknowledge")
+        try:
+            await self._single.send(self._topic, join_bundle([encoded]), partition_of(request_id, partitions), HEADERS)
+        except MessageSizeTooLargeError as error:
+            PUBLISH_FAILURES.labels("too_large").inc()
+            raise RefusedError(
+                "body_too_large", "the brokers take no record of this size; split the request"
+            ) from error
+        except (KafkaError, KafkaUnreachableError) as error:
+            raise NotAcknowledgedError("the brokers don't acknowledge") from error
+
     def send(self, request_id: bytes, encoded: bytes, lines: int) -> asyncio.Future[None]:
-        """Gathers the request; the future, shared by its bundle, is done with the ack or fails as `publish` does.
+        """Gathers the request; the future, shared by its bundle, is done with the ack or fails as `publish` does,
+        or with TooLargeTogetherError.
 
         Raises NotAcknowledgedError at once where an ack can't be expected.
         """
@@ -155,6 +182,7 @@ class Publisher:
             self._producer = None
         if self._abandoned:
             await asyncio.wait(self._abandoned)
+        await self._single.stop()
 
     def _partitions(self) -> int:
         """0: not known, since no broker was reached yet."""
@@ -198,10 +226,10 @@ class Publisher:
             PUBLISHED_BUNDLES.inc()
             gathered.settle()
         except MessageSizeTooLargeError:
-            PUBLISH_FAILURES.labels("too_large").inc()
-            gathered.settle(
-                RefusedError("body_too_large", "the brokers take no record of this size; split the request")
-            )
+            PUBLISH_FAILURES.labels("too_large_together").inc()
+            if producer is self._producer:
+                self._broken.set()  # its sequence counts the refused batch, which the brokers never wrote
+            gathered.settle(TooLargeTogetherError("the brokers refused a batch as too large"))
         except Exception as error:  # whatever it was: there is no ack, and nobody may wait for one
             PUBLISH_FAILURES.labels("refused").inc()
             _log.error("bundle_not_acknowledged", error=type(error).__name__)

@@ -1,4 +1,4 @@
-"""`python -m mockupaws.maintenance`: upkeep of the tables decides its health; the sampling of patterns never does."""
+"""`python -m mockupaws.maintenance`: upkeep of the tables decides its health; folding and sampling never do."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 
 import uvloop
 
+from mockupaws.archive.fold_rollups import Folding
 from mockupaws.archive.lifecycle import Maintenance
 from mockupaws.runtime.errors import PipelineError, SettingsError
 from mockupaws.runtime.health import HealthServer
@@ -32,6 +33,7 @@ async def _serve(settings: Settings) -> None:
         with HealthServer(settings.health_port, maintenance.report):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(maintenance.run(stop))
+                tasks.create_task(Folding(settings).run(stop))
                 tasks.create_task(PatternSampling(settings, pool).run(stop))
     finally:
         pool.terminate()

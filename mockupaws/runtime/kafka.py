@@ -59,19 +59,20 @@ async def create_topics(settings: Settings) -> None:
                 await admin.close()
 
 
-async def start_producer(settings: Settings, client_id: str) -> AIOKafkaProducer:
+async def start_producer(settings: Settings, client_id: str, *, one_by_one: bool = False) -> AIOKafkaProducer:
     """A started producer whose acknowledgement means: on every in-sync replica, once, in the order sent.
 
-    Batches never expire under idempotence, so whoever awaits a future sets its own deadline.
+    Batches never expire under idempotence, so whoever awaits a future sets its own deadline. `one_by_one`: each record
+    is a batch of its own, and may come twice (runtime/kafka_single_records.py says what for).
     Raises KafkaUnreachableError.
     """
     producer = AIOKafkaProducer(
         bootstrap_servers=_servers(settings),
         client_id=client_id,
         acks="all",
-        enable_idempotence=True,
+        enable_idempotence=not one_by_one,
         compression_type="zstd",
-        max_batch_size=BATCH_BYTES,
+        max_batch_size=1 if one_by_one else BATCH_BYTES,  # a batch holds one record, however large
         max_request_size=max(topic.max_message_bytes for topic in TOPICS),
         request_timeout_ms=REQUEST_SECONDS * 1000,
     )

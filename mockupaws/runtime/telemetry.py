@@ -101,7 +101,8 @@ SPOOL_REFUSALS = Counter(
 )
 SPOOL_DRAINED = Counter("mockupaws_spool_drained_requests_total", "Requests of the spool the brokers acknowledged.")
 SPOOL_STUCK = Counter(
-    "mockupaws_spool_stuck_requests_total", "Requests of the spool too large for the brokers; kept until a restart."
+    "mockupaws_spool_stuck_requests_total",
+    "Requests of the spool too large for the brokers, each time they are tried; kept.",
 )
 SPOOL_DAMAGED = Counter(
     "mockupaws_spool_damaged_requests_total",
@@ -187,6 +188,12 @@ PATTERN_FAILURES = Counter(
     "mockupaws_pattern_failures_total", "Times the sampling of patterns or its store failed, by error.", ["error"]
 )
 
+# Summaries of rollups
+
+FOLD_FAILURES = Counter(
+    "mockupaws_fold_failures_total", "Times rollups could not be folded into summaries, by error.", ["error"]
+)
+
 # API
 
 API_REQUESTS = Counter(
@@ -199,6 +206,9 @@ SIGN_INS = Counter(
     "mockupaws_sign_ins_total",
     "Passwords and refresh tokens that were checked, by what came of it (accepted, refused, locked, token_reused, …).",
     ["outcome"],
+)
+ARCHIVE_ORPHANS_DELETED = Counter(
+    "mockupaws_archive_orphans_deleted_total", "Objects deleted that no manifest row named for a day."
 )
 AUDIT_ANCHOR_FAILURES = Counter(
     "mockupaws_audit_anchor_failures_total",

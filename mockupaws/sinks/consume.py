@@ -1,8 +1,8 @@
 """The one loop all sinks share: from Kafka to a store that keeps the offsets itself.
 
 Delivery order:
-1. On assignment each partition is paused; its next offset is read from Postgres (by topic id), checked against the
-   log, sought to (also to 0), and only then resumed. Records of a partition without such a position are dropped.
+1. On assignment each partition is paused until its next offset is known (`positions`). Records of a partition without
+   a position are dropped.
 2. Records are fetched and decoded into a batch while the batch before is being written; never more than these two.
 3. The sink writes a batch in one transaction, which first moves the offsets by compare-and-set.
    - retriable error: back off and write the same batch again;
@@ -12,7 +12,8 @@ Delivery order:
 4. The group's commit in Kafka follows, and is advisory: for lag dashboards only, nothing ever reads it.
 
 What can't be continued stops the process with a message: offsets outside the log (never reset in silence), a topic
-made anew, no progress for 30 s though there is lag. The supervisor starts it again.
+made anew, no progress for 30 s though there is lag, no positions for 60 s though Kafka and Postgres answer. The
+supervisor starts it again.
 """
 
 from __future__ import annotations
@@ -20,32 +21,31 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Generic
-from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.dead_letter_limit import DeadLetterLimitError
 from mockupaws.runtime.errors import PermanentError, RetriableError
 from mockupaws.runtime.health import HealthReport
-from mockupaws.runtime.kafka import topic_ids, topic_name
+from mockupaws.runtime.kafka import topic_name
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import DEAD_LETTER_HOLD, SINK_RETRIES, get_logger
 from mockupaws.schemas.topics import Topic
 from mockupaws.sinks.batch import Batch, BatchLimits, ItemT, Sink, SourceRecord
-from mockupaws.sinks.offsets import OffsetConflictError, load_offsets, read_offsets
+from mockupaws.sinks.offsets import OffsetConflictError, read_offsets
+from mockupaws.sinks.positions import Positions
 from mockupaws.sinks.progress import Progress
-from mockupaws.sinks.watchdog import OffsetsLostError, Watchdog, check_in_log, digest_of
+from mockupaws.sinks.watchdog import OffsetsLostError, Watchdog, digest_of
 
 if TYPE_CHECKING:
     from mockupaws.runtime.postgres import Pool
 
 ATTEMPT_SECONDS = 60.0
 """Limit of one attempt to write a batch."""
-SETTLE_SECONDS = 15.0
 STOP_SECONDS = 8.0
 """How long a stop waits for the running transaction, and then for the consumer, before it goes without them."""
 METADATA_SECONDS = 10
@@ -59,7 +59,7 @@ _DAY_MS = 24 * 3600 * 1000
 log = get_logger(__name__)
 
 
-class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[misc]
+class Consumption(Generic[ItemT]):
     """One sink process reading `topics`, from `run` until it stops or fails."""
 
     def __init__(
@@ -81,11 +81,8 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
         self._limits = limits
         self._clock = clock
         self._consumer: Any = None
-        self._topic_ids: dict[str, UUID] = {}
-        self._positions: dict[TopicPartition, int] = {}
-        self._generation = 0
-        self._write_lock = asyncio.Lock()
         self._progress = Progress(active_at=time.monotonic())
+        self._positions = Positions(settings, pool, sink.name, self._progress)
         self._watchdog = Watchdog(settings, sink.name, self._topics, self._progress, clock)
 
     def report(self) -> HealthReport:
@@ -120,7 +117,8 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
             metadata_max_age_ms=METADATA_SECONDS * 1000,
             max_poll_interval_ms=_DAY_MS,  # a long outage of the store must not cost the membership; the watchdog looks
         )
-        self._consumer.subscribe(self._topics, listener=self)
+        self._positions.consumer = self._consumer
+        self._consumer.subscribe(self._topics, listener=self._positions)
         try:
             await self._consumer.start()
             running = [
@@ -142,65 +140,18 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
         finally:
             await _within(STOP_SECONDS, self._consumer.stop())
 
-    # Assignment
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Lets the running transaction end, so that the next owner reads offsets that stand still."""
-        if await _within(STOP_SECONDS, self._write_lock.acquire()):
-            self._write_lock.release()
-        self._forget_positions()
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Only marks: aiokafka swallows what a listener raises, so the loop itself reads and seeks (`_settle`)."""
-        self._forget_positions()
-
-    def _forget_positions(self) -> None:
-        self._generation += 1
-        self._positions.clear()
-        self._progress.forget()
-        for partition in self._consumer.assignment():
-            self._consumer.pause(partition)
-            self._consumer.seek(partition, 0)  # a valid position, so that nobody asks the group for one
-
-    async def _settle(self) -> None:
-        missing = [tp for tp in self._consumer.assignment() if tp not in self._positions]
-        if not missing:
-            self._progress.settled = bool(self._positions)
-            return
-        generation = self._generation
-        async with asyncio.timeout(SETTLE_SECONDS):
-            self._topic_ids = await topic_ids(self._settings)
-            gone = {tp.topic for tp in missing} - self._topic_ids.keys()
-            if gone:
-                raise RetriableError(f"{', '.join(sorted(gone))}: deleted; waiting until it is made again")
-            starts = await self._consumer.beginning_offsets(missing)
-            ends = await self._consumer.end_offsets(missing)
-            keys = {(self._topic_ids[tp.topic], tp.partition): (tp.topic, starts[tp]) for tp in missing}
-            offsets = await load_offsets(self._pool, self._sink.name, keys)
-        if generation != self._generation:
-            return
-        for partition in missing:
-            offset = offsets[self._topic_ids[partition.topic], partition.partition]
-            check_in_log(partition, offset, starts[partition], ends[partition])
-            self._consumer.seek(partition, offset)
-            self._consumer.resume(partition)
-            self._positions[partition] = self._progress.committed[partition] = offset
-        self._progress.settled = True
-        self._touch()
-        log.info("partitions_settled", sink=self._sink.name, partitions=len(missing))
-
     # The loop
 
     async def _loop(self, stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(stop.wait())
         fetching: asyncio.Task[Any] | None = None
         writing: asyncio.Task[None] | None = None
-        batch: Batch[ItemT] = Batch(self._generation, self._limits)
+        batch: Batch[ItemT] = Batch(self._positions.generation, self._limits)
         failures = 0
         try:
             while not stop.is_set():
                 try:
-                    await self._settle()
+                    await self._positions.settle()
                     failures = 0
                 except Exception as error:
                     self._note_failure(error)
@@ -208,11 +159,11 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
                     failures += 1
                     continue
                 now = time.monotonic()
-                if batch.generation != self._generation:
-                    batch = Batch(self._generation, self._limits)
+                if batch.generation != self._positions.generation:
+                    batch = Batch(self._positions.generation, self._limits)
                 if writing is None and batch.is_due(now):
                     writing = asyncio.create_task(self._write(batch, stop))
-                    batch = Batch(self._generation, self._limits)
+                    batch = Batch(self._positions.generation, self._limits)
                 if fetching is None and not batch.is_full():
                     fetching = asyncio.create_task(self._fetch(_FETCH_MS))
                 await asyncio.wait(
@@ -250,22 +201,22 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
         now = time.monotonic()
         for partition, records in fetched.items():
             for record in records:
-                position = self._positions.get(partition)
-                if position is None or record.offset < position or batch.generation != self._generation:
+                position = self._positions.next.get(partition)
+                if position is None or record.offset < position or batch.generation != self._positions.generation:
                     continue
                 if batch.begins(record):
                     self._progress.note_read(partition, record.offset, record.timestamp)
                 item = self._sink.decode(record)
-                batch.add(item, record, self._topic_ids[partition.topic], position, now)
-                self._positions[partition] = record.offset + 1
+                batch.add(item, record, self._positions.topic_ids[partition.topic], position, now)
+                self._positions.next[partition] = record.offset + 1
         if fetched:
-            self._touch()
+            self._progress.touch(time.monotonic())
 
     async def _write(self, batch: Batch[ItemT], stop: asyncio.Event) -> None:
         attempt = 0
-        async with self._write_lock:
-            while batch.generation == self._generation and not (attempt and stop.is_set()):
-                self._touch(writing=True)
+        async with self._positions.writing:
+            while batch.generation == self._positions.generation and not (attempt and stop.is_set()):
+                self._progress.touch(time.monotonic(), writing=True)
                 try:
                     async with asyncio.timeout(ATTEMPT_SECONDS):
                         written = await self._write_once(batch)
@@ -278,13 +229,13 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
                     attempt += 1
                     continue
                 finally:
-                    self._touch(writing=False)
+                    self._progress.touch(time.monotonic(), writing=False)
                 self._progress.retrying = None
                 if written:
                     self._note_written(batch)
                 else:
                     log.warning("offsets_conflicted", sink=self._sink.name)
-                    self._forget_positions()
+                    self._positions.forget()
                 return
 
     async def _hold(self, why: str, stop: asyncio.Event) -> None:
@@ -315,7 +266,7 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
         ):
             raise error
         if not isinstance(error, KafkaError):  # a consumer that gets nothing done isn't busy with its store
-            self._touch()
+            self._progress.touch(time.monotonic())
         reason = type(error).__name__
         SINK_RETRIES.labels(self._sink.name, reason).inc()
         if self._progress.retrying != reason:
@@ -325,11 +276,6 @@ class Consumption(ConsumerRebalanceListener, Generic[ItemT]):  # type: ignore[mi
     async def _back_off(self, attempt: int, stop: asyncio.Event) -> None:
         ceiling = _BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)]
         await _within(ceiling * random.uniform(0.5, 1.0), stop.wait())  # noqa: S311 - spreads retries, hides nothing
-
-    def _touch(self, *, writing: bool | None = None) -> None:
-        self._progress.active_at = time.monotonic()
-        if writing is not None:
-            self._progress.writing = writing
 
     async def _commit_to_group(self) -> None:
         if self._progress.committed:

@@ -33,6 +33,12 @@ class Progress:
     lag_messages: int | None = None
     """Records between what is stored and the ends of the logs; None until known."""
 
+    def touch(self, now: float, *, writing: bool | None = None) -> None:
+        """The sink did something; `writing`: it began or ended a transaction."""
+        self.active_at = now
+        if writing is not None:
+            self.writing = writing
+
     def note_read(self, partition: TopicPartition, offset: int, timestamp_ms: int) -> None:
         """A batch begins with this record of the partition."""
         self.pending.setdefault(partition, deque()).append((offset, timestamp_ms))

@@ -4,6 +4,7 @@ Order of one record:
 1. read; it waits here where `processor_max_in_flight` records are unacknowledged
 2. answered (answer_record, pure); it waits here for an operator where that would reach the dead-letter limit
 3. each answer sent to the partition of the source's number
+   (one that the brokers refuse as too large is sent alone, then request by request, then as a dead letter)
 4. all its answers on the brokers' disks (the producer's futures)
 5. acknowledged to Faust, after each record of its partition before it (ack_order); Faust commits it later
 
@@ -23,6 +24,8 @@ from time import monotonic, perf_counter
 from traceback import format_tb
 from typing import Any, NamedTuple
 
+from aiokafka.errors import MessageSizeTooLargeError
+
 from mockupaws.runtime import telemetry
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.dead_letter_limit import DeadLetterLimit, DeadLetterLimitError
@@ -35,7 +38,7 @@ from mockupaws.schemas.dead_letters import SCHEMA_VERSION as DEAD_LETTER_VERSION
 from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS
 from mockupaws.stream_processors.ack_order import AckOrder, PendingRecord
 from mockupaws.stream_processors.analyse_entries import Analyser
-from mockupaws.stream_processors.answer_record import Answer, SourceRecord, answer_record
+from mockupaws.stream_processors.answer_record import Answer, SourceRecord, answer_record, smaller_answers
 from mockupaws.stream_processors.policies.apply_policy import PolicyOf, always_default
 
 SCHEMA_VERSION_HEADER = "schema_version"
@@ -46,6 +49,8 @@ _VERSIONS = {ANALYSED.name: str(ANALYSED_VERSION).encode(), DEAD_LETTERS.name: s
 
 _log = telemetry.get_logger(__name__)
 
+SendAlone = Callable[[str, bytes, int, list[tuple[str, bytes]]], Awaitable[None]]
+"""As `Send`, in a batch of its own; returns once acknowledged. Raises MessageSizeTooLargeError."""
 Send = Callable[[str, bytes, int, list[tuple[str, bytes]]], Awaitable["asyncio.Future[Any]"]]
 """(topic, value, partition, headers) → the future of the brokers' acknowledgement."""
 
@@ -60,6 +65,7 @@ def crash(event: str, error: BaseException | None = None) -> None:
 
 class _Read(NamedTuple):
     message: Any
+    source: SourceRecord
     at: float
     """Monotonic seconds."""
 
@@ -73,6 +79,7 @@ class AnalyseRequests:
         analyser: Analyser,
         clock: Clock,
         send: Send,
+        send_alone: SendAlone,
         acknowledge: Callable[[Any], object],
         policy_of: PolicyOf = always_default,
     ) -> None:
@@ -80,6 +87,8 @@ class AnalyseRequests:
         self._policy_of = policy_of
         self._clock = clock
         self._send = send
+        self._send_alone = send_alone
+        self._smaller: set[asyncio.Task[None]] = set()
         self._acknowledge = acknowledge
         self._in_flight = asyncio.Semaphore(settings.processor_max_in_flight)
         self._topics = {topic.name: topic_name(settings, topic) for topic in (ANALYSED, DEAD_LETTERS)}
@@ -126,14 +135,53 @@ class AnalyseRequests:
             await self._hold(record, str(reached))
         self._limit.count(outcomes)
         hit("processor.before_send")
-        pending = self._order.open(record.partition, _Read(message, monotonic()), len(answers))
+        pending = self._order.open(record.partition, _Read(message, record, monotonic()), len(answers))
         telemetry.PROCESSOR_IN_FLIGHT.inc()
-        source = (SOURCE_HEADER, f"{record.partition}:{record.offset}".encode())
         for answer in answers:
-            headers = [(SCHEMA_VERSION_HEADER, _VERSIONS[answer.topic.name]), source]
-            future = await self._send(self._topics[answer.topic.name], answer.value, record.partition, headers)
+            future = await self._send(*self._record_of(record, answer))
             asyncio.ensure_future(future).add_done_callback(partial(self._on_durable, pending, answer))
         hit("processor.after_send")
+
+    def _record_of(self, source: SourceRecord, answer: Answer) -> tuple[str, bytes, int, list[tuple[str, bytes]]]:
+        headers = [
+            (SCHEMA_VERSION_HEADER, _VERSIONS[answer.topic.name]),
+            (SOURCE_HEADER, f"{source.partition}:{source.offset}".encode()),
+        ]
+        return self._topics[answer.topic.name], answer.value, source.partition, headers
+
+    async def _send_smaller(self, pending: PendingRecord[_Read], refused: Answer) -> None:
+        """A batch was refused as too large: its answer alone, then in smaller parts, until the brokers take them."""
+        try:
+            answers = [refused]
+            while answers:
+                answer = answers.pop()
+                try:
+                    await self._send_alone(*self._record_of(pending.record.source, answer))
+                except MessageSizeTooLargeError:
+                    smaller = await self._split(pending.record.source, answer)
+                    pending.waiting += len(smaller) - 1
+                    answers += reversed(smaller)
+                else:
+                    self._note_durable(pending, answer)
+        except Exception as error:
+            crash("answer_not_acknowledged", error)
+
+    async def _split(self, source: SourceRecord, answer: Answer) -> list[Answer]:
+        """Waits for an operator where that would reach the dead-letter limit, or not even the letter is taken."""
+        if answer.reason is not None:
+            topic = self._topics[answer.topic.name]
+            await self._hold(
+                source, f"{topic} takes no record of {len(answer.value)} bytes: raise its max.message.bytes"
+            )
+        smaller = smaller_answers(source, answer, self._clock.now_us())
+        reasons = [part.reason for part in smaller if part.reason is not None]
+        try:
+            self._limit.check(reasons)
+        except DeadLetterLimitError as reached:
+            await self._hold(source, str(reached))
+        self._limit.count(reasons)
+        _log.warning("answer_too_large", partition=source.partition, offset=source.offset, letters=len(reasons))
+        return smaller
 
     async def _hold(self, record: SourceRecord, why: str) -> None:
         """Never returns, and ends with the process: one that exits would write as many letters again at each start."""
@@ -143,8 +191,16 @@ class AnalyseRequests:
         await asyncio.Event().wait()
 
     def _on_durable(self, pending: PendingRecord[_Read], answer: Answer, sent: asyncio.Future[Any]) -> None:
+        if not sent.cancelled() and isinstance(sent.exception(), MessageSizeTooLargeError):
+            task = asyncio.ensure_future(self._send_smaller(pending, answer))
+            self._smaller.add(task)
+            task.add_done_callback(self._smaller.discard)
+            return
         if sent.cancelled() or sent.exception() is not None:
             crash("answer_not_acknowledged", None if sent.cancelled() else sent.exception())
+        self._note_durable(pending, answer)
+
+    def _note_durable(self, pending: PendingRecord[_Read], answer: Answer) -> None:
         if answer.reason is None:
             telemetry.ANALYSED_RECORDS.inc()
             telemetry.ANALYSED_ENTRIES.inc(answer.entries)

@@ -11,7 +11,7 @@ import msgspec
 
 from mockupaws import __version__
 from mockupaws.runtime.errors import place_of
-from mockupaws.schemas.analysed import AnalysedRequest, encode_analysed
+from mockupaws.schemas.analysed import AnalysedRequest, decode_analysed, encode_analysed
 from mockupaws.schemas.dead_letters import DeadLetter, Reason, Step, encode_dead_letter
 from mockupaws.schemas.requests import (
     SCHEMA_VERSION,
@@ -101,6 +101,16 @@ def answer_record(
     return Answered(_analysed_answers(record, analysed, now_us) + letters, outcomes)
 
 
+def smaller_answers(record: SourceRecord, answer: Answer, now_us: int) -> list[Answer]:
+    """In place of an analysed answer that the brokers refused alone as too large: one per request, or a letter."""
+    results = decode_analysed(answer.value)
+    if len(results) > 1:
+        return [Answer(ANALYSED, encode_analysed([result]), len(result.lines.index)) for result in results]
+    decoded = [request for request in _decode_one_by_one(record, now_us) if isinstance(request, IngestRequest)]
+    request = next(request for request in decoded if request.request_id == results[0].request_id)
+    return [_too_large(record, (request, results[0]), len(answer.value), now_us)]
+
+
 def _decode_one_by_one(record: SourceRecord, now_us: int) -> list[IngestRequest | DeadLetter]:
     """The requests of a bundle, each that can't be decoded as a letter; one letter where it is no bundle."""
     try:
@@ -163,10 +173,14 @@ def _analysed_answers(record: SourceRecord, analysed: list[_Pair], now_us: int) 
         return [Answer(ANALYSED, value, sum(len(result.lines.index) for _, result in analysed))]
     if len(analysed) > 1:
         return [answer for pair in analysed for answer in _analysed_answers(record, [pair], now_us)]
-    request, result = analysed[0]
+    return [_too_large(record, analysed[0], len(value), now_us)]
+
+
+def _too_large(record: SourceRecord, analysed: _Pair, size: int, now_us: int) -> Answer:
+    request, result = analysed
     position_of = {index: position for position, index in enumerate(request.indexes)}
     positions = [position_of[index] for index in result.lines.index]
-    return [_part_of_request(record, request, positions, "too_large", f"{len(value)} bytes", now_us)]
+    return _part_of_request(record, request, positions, "too_large", f"{size} bytes", now_us)
 
 
 def _part_of_request(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping
 from time import monotonic
 from typing import Any, cast
 from uuid import UUID
@@ -22,6 +21,7 @@ from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.errors import RetriableError
 from mockupaws.runtime.health import HealthReport
 from mockupaws.runtime.kafka import BATCH_BYTES, topic_ids, topic_name
+from mockupaws.runtime.kafka_single_records import SingleRecords
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.analysed import SOURCE_TOPIC_ID_HEADER
 from mockupaws.schemas.topics import PROCESSOR_GROUP, REQUESTS, TOPICS
@@ -47,13 +47,6 @@ logging.getLogger(__name__).setLevel(
 )  # Faust tells the life of its subclasses under their module's name
 
 
-class IdempotentProducer(driver.Producer):
-    """Faust turns idempotence on for transactions only."""
-
-    def _settings_extra(self) -> Mapping[str, Any]:
-        return {"acks": "all", "enable_idempotence": True}
-
-
 class OrderedAckConsumer(driver.Consumer):
     """Acknowledges only what the agent says.
 
@@ -70,8 +63,10 @@ class OrderedAckConsumer(driver.Consumer):
 
 
 class Transport(driver.Transport):
+    """Its producer isn't idempotent: a batch refused as too large would put it out of sequence for good, and what a
+    retry writes twice is dropped by the sinks."""
+
     Consumer = OrderedAckConsumer
-    Producer = IdempotentProducer
 
 
 class App(faust.App):
@@ -115,7 +110,16 @@ class Processor:
         self._topic_id: UUID | None = None
         self.app = _new_app(settings)
         self._policies = RefreshedPolicies(settings)
-        self._step = AnalyseRequests(settings, analyser, clock, self._send, self._acknowledge, self._policies.policy_of)
+        self._single = SingleRecords(settings, "mockupaws-processor-single")
+        self._step = AnalyseRequests(
+            settings,
+            analyser,
+            clock,
+            self._send,
+            self._send_alone,
+            self._acknowledge,
+            self._policies.policy_of,
+        )
         source = self.app.topic(
             topic_name(settings, REQUESTS),
             key_type=bytes,
@@ -159,9 +163,14 @@ class Processor:
             await self._step.handle(event.message)
 
     async def _send(self, topic: str, value: bytes, partition: int, headers: list[tuple[str, bytes]]) -> Any:
+        return await self.app.producer.send(topic, None, value, partition, None, self._with_topic_id(headers))
+
+    async def _send_alone(self, topic: str, value: bytes, partition: int, headers: list[tuple[str, bytes]]) -> None:
+        await self._single.send(topic, value, partition, self._with_topic_id(headers))
+
+    def _with_topic_id(self, headers: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
         assert self._topic_id is not None
-        source = [*headers, (SOURCE_TOPIC_ID_HEADER, self._topic_id.bytes)]
-        return await self.app.producer.send(topic, None, value, partition, None, source)
+        return [*headers, (SOURCE_TOPIC_ID_HEADER, self._topic_id.bytes)]
 
     def _acknowledge(self, message: Any) -> None:
         cast(OrderedAckConsumer, self.app.consumer).ack_in_order(message)
@@ -201,6 +210,7 @@ class Processor:
 
     async def _close_probe(self, _sender: Any, /, *_: Any, **__: Any) -> None:
         await self._probe.close()
+        await self._single.stop()
 
     async def _check_topic(self) -> None:
         """Answers must not go on naming a topic that was deleted: one made anew counts its offsets from 0 again."""

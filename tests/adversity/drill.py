@@ -25,7 +25,7 @@ from mockupaws import __version__
 from mockupaws.runtime.clock import SystemClock
 from tests.adversity.drilled_stack import READY_SECONDS, DrilledStack
 from tests.adversity.faults.fault import Fault, Stack
-from tests.adversity.faults.table import FAULTS, faults_named
+from tests.adversity.faults.table import FAULTS, TESTED_ELSEWHERE, faults_named
 from tests.adversity.oracle.invariants import Violation
 from tests.adversity.report import DrillResult, head, row, summary, write
 from tests.adversity.trial import LINES_PER_SECOND, TrialResult, run_trial
@@ -78,7 +78,10 @@ def mixes(faults: Sequence[Fault], seed: int, count: int) -> list[list[Fault]]:
     quick = [
         fault
         for fault in faults
-        if fault.inject and fault.stack == "ordinary" and fault.recovery_seconds <= LONGEST_MIXED_SECONDS
+        if fault.inject
+        and fault.mixed
+        and fault.stack == "ordinary"
+        and fault.recovery_seconds <= LONGEST_MIXED_SECONDS
     ]
     return [chance.sample(quick, min(MIXED_FAULTS, len(quick))) for _ in range(count)] if quick else []
 
@@ -125,6 +128,8 @@ def main() -> None:
     if arguments.list:
         for fault in FAULTS:
             print(f"{fault.number}  {fault.name:<48} {fault.skipped() or fault.what}")
+        for name, test in TESTED_ELSEWHERE.items():
+            print(f"{name[:3]} {name[3:]:<49} {test}")
         return
     try:
         chosen = faults_named(arguments.faults)

@@ -28,6 +28,8 @@ from tests.running_stack import RunningStack, free_ports
 START_SECONDS = 180.0
 STOP_SECONDS = 120.0
 READY_SECONDS = 60.0
+GATEWAY_MEMORY_BYTES = 350_000_000
+"""Near which the gateway sheds."""
 REPOSITORY = Path(__file__).parents[2]
 CLOCK_FOLDER = Path(__file__).parent / "shifted_clock"
 
@@ -53,6 +55,7 @@ class DrilledStack(RunningStack):
                 f"{PREFIX}ARCHIVE_S3_ENDPOINT_URL": f"http://127.0.0.1:{s3_port}",
                 f"{PREFIX}FAILPOINTS": str(self.failpoints),
                 f"{PREFIX}PARQUET_FLUSH_SECONDS": "2",
+                f"{PREFIX}GATEWAY_MAX_MEMORY_BYTES": str(GATEWAY_MEMORY_BYTES),
                 **{PREFIX + name: value for name, value in (settings or {}).items()},
             },
         )

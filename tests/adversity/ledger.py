@@ -74,6 +74,10 @@ class LedgerRequest:
         return "unknown" if "unknown" in outcomes or len(self.results) < self.attempts else "fail"
 
     @property
+    def unknown_attempts(self) -> int:
+        return self.attempts - sum(result.outcome != "unknown" for result in self.results)
+
+    @property
     def accepted(self) -> Result | None:
         return next((result for result in self.results if result.outcome == "ok"), None)
 
@@ -125,6 +129,19 @@ class ReadLedger:
     def lines(self) -> int:
         """Of all requests that were sent at least once."""
         return sum(request.intent.lines for request in self.requests.values())
+
+    def answered_requests(self) -> tuple[int, int]:
+        """Attempts that were answered 202, and those of unknown outcome."""
+        requests = self.requests.values()
+        accepted = sum(result.outcome == "ok" for request in requests for result in request.results)
+        return accepted, sum(request.unknown_attempts for request in requests)
+
+    def answered_lines(self) -> tuple[int, int]:
+        """Lines accepted and told to be no repeat, and those of attempts of unknown outcome."""
+        requests = self.requests.values()
+        results = [result for request in requests for result in request.results]
+        accepted = sum(result.accepted for result in results if result.outcome == "ok" and not result.duplicate)
+        return accepted, sum(request.unknown_attempts * request.intent.lines for request in requests)
 
 
 def read_ledger(path: Path) -> ReadLedger:

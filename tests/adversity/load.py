@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
@@ -18,6 +19,7 @@ import httpx
 import msgspec
 
 from mockupaws.ingest_gateway.errors import ERRORS
+from mockupaws.schemas.identifiers import partition_of, request_id_of_key
 from tests.adversity.ledger import Intent, Ledger, Outcome, Result
 from tests.adversity.lines import Content, Line
 
@@ -25,9 +27,14 @@ ANSWER_SECONDS = 15.0
 LONGEST_PAUSE_SECONDS = 2.0
 CLIENTS = 24
 MOST_ATTEMPTS = 1000
+OVER_THE_LIMIT = 1024 * 1024 + 1
+"""Bytes of a message the gateway rejects."""
 EXTRA_NUMBERS = 1_000_000
 """Numbers from here on are requests a fault sends besides the load."""
 NO_SUCH_SCENARIO = UUID(int=1)
+
+
+_LETTERS = bytes(ord("a") + byte % 26 for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,10 @@ class Plan:
     """Empty, or what is wrong with it."""
     leaves_after_seconds: float | None
     ndjson: bool
+    padding: int = 0
+    """Bytes more in the attributes of each line, which compress badly."""
+    oversized: int | None = None
+    """Index of a line in whose place one over the gateway's limit is sent."""
 
 
 def plan_requests(seed: int, tenants: int) -> Iterator[Plan]:
@@ -85,6 +96,10 @@ class Load:
     ) -> None:
         self.accepted_requests = 0
         self.accepted_lines = 0
+        self.accepted_of = [0] * len(producers)
+        """Requests of each tenant."""
+        self.refusals: Counter[str] = Counter()
+        """Attempts refused for good, by the error's code."""
         self._url = url
         self._producers = producers
         self._content = content
@@ -103,6 +118,11 @@ class Load:
         """Tenant → a request of it that was accepted under a key."""
         limits = httpx.Limits(max_connections=2 * CLIENTS, max_keepalive_connections=CLIENTS)
         self._client = httpx.AsyncClient(timeout=ANSWER_SECONDS, limits=limits)
+
+    @property
+    def run(self) -> str:
+        """Which each of its lines begins with."""
+        return self._content.run
 
     def start(self) -> None:
         self._began = time.monotonic()
@@ -127,17 +147,30 @@ class Load:
     def resume(self) -> None:
         self._paused.set()
 
-    def plan_keyed(self, lines: int) -> Plan:
-        """A request with a key besides the load."""
-        return Plan(next(self._extra), 0, lines, True, "", None, False)
+    def plan_keyed(self, lines: int, *, padding: int = 0, oversized: int | None = None) -> Plan:
+        """A request of the first tenant with a key, besides the load."""
+        return Plan(next(self._extra), 0, lines, True, "", None, False, padding, oversized)
+
+    def plan_in_partition(self, lines: int, partition: int, partitions: int) -> Plan:
+        """As `plan_keyed`, with a key that leads to this partition."""
+        while True:
+            plan = self.plan_keyed(lines)
+            request_id = request_id_of_key(self._producers[0].tenant_id, self._key_of(plan.number))
+            if partition_of(request_id.bytes, partitions) == partition:
+                return plan
+
+    def _key_of(self, number: int) -> str:
+        return f"{self._content.run}.{number}"
 
     async def send_copies(self, plan: Plan, copies: range) -> None:
         """The same request by as many clients at the same time; each copy of a request has a number of its own."""
         await asyncio.gather(*(self._send_request(plan, copy * MOST_ATTEMPTS) for copy in copies))
 
-    async def send_raw(self, lines: int, send: Callable[[bytes, bytes], Awaitable[tuple[int, bytes]]]) -> Result:
+    async def send_raw(
+        self, lines: int, send: Callable[[bytes, bytes], Awaitable[tuple[int, bytes]]], padding: int = 0
+    ) -> Result:
         """One request without a key, sent by `send` in its own way: (head, body) → (status, body of the answer)."""
-        plan = Plan(next(self._extra), 0, lines, False, "", None, False)
+        plan = Plan(next(self._extra), 0, lines, False, "", None, False, padding)
         headers, body = self._request(plan, None, self._content.lines(plan.number, lines))
         headers |= {"Host": "drill", "Content-Length": str(len(body)), "Connection": "close"}
         head = "POST /api/v1/ingest HTTP/1.1\r\n" + "".join(f"{name}: {text}\r\n" for name, text in headers.items())
@@ -171,19 +204,21 @@ class Load:
     async def _send_request(self, plan: Plan, first_attempt: int = 0) -> None:
         """Until it is known, or nobody would try again."""
         pause = 0.1
-        key = f"{self._content.run}.{plan.number}" if plan.keyed else None
+        key = self._key_of(plan.number) if plan.keyed else None
         reuses = self._accepted_keys.get(plan.tenant) if plan.wrong == "reused key" else None
         if reuses is not None:
-            key = f"{self._content.run}.{reuses}"
+            key = self._key_of(reuses)
         elif plan.wrong == "reused key":
             return
         for attempt in range(first_attempt, first_attempt + MOST_ATTEMPTS):
             await self._ledger.write(Intent(plan.number, attempt, plan.tenant, plan.lines, key, reuses))
             result = await self._attempt(plan, attempt, key)
             await self._ledger.write(result)
+            self.refusals[result.code] += result.outcome == "fail"
             if result.outcome == "ok":
                 self.accepted_requests += 1
                 self.accepted_lines += result.accepted
+                self.accepted_of[plan.tenant] += 1
                 if plan.keyed and reuses is None:
                     self._accepted_keys[plan.tenant] = plan.number
                 return
@@ -212,7 +247,9 @@ class Load:
             headers["Authorization"] = f"Bearer {producer.api_key}"
         if key is not None:
             headers["Idempotency-Key"] = key
-        entries = [_entry(line.sent, plan.number + index) for index, line in enumerate(lines)]
+        entries = [_entry(line.sent, plan.number + index, plan.padding) for index, line in enumerate(lines)]
+        if plan.oversized is not None:
+            entries[plan.oversized] = _entry("x" * OVER_THE_LIMIT, plan.number)
         if plan.ndjson:
             headers |= {"Content-Type": "application/x-ndjson", "X-Scenario-Id": str(scenario_id)}
             body = b"\n".join(entries)
@@ -221,11 +258,13 @@ class Load:
         return headers, b"no JSON" if plan.wrong == "no JSON" else body
 
 
-def _entry(message: str, number: int) -> bytes:
+def _entry(message: str, number: int, padding: int = 0) -> bytes:
     # msgspec refuses half a surrogate pair, which JSON can hold as an escape
     text = msgspec.json.encode(message.replace("\ud83d", "\u0001")).replace(b"\\u0001", b"\\ud83d")
     level = (b"info", b"warn", b"error")[number % 3]
-    return b'{"message":%b,"level":"%b","source":"drill-%d","attributes":{"n":%d}}' % (text, level, number % 5, number)
+    pad = b',"pad":"%b"' % random.Random(number).randbytes(padding).translate(_LETTERS) if padding else b""
+    form = b'{"message":%b,"level":"%b","source":"drill-%d","attributes":{"n":%d%b}}'
+    return form % (text, level, number % 5, number, pad)
 
 
 def read_answer(number: int, attempt: int, status: int, body: bytes) -> Result:

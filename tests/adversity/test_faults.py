@@ -11,7 +11,7 @@ import pytest
 from mockupaws.archive.object_store import open_store
 from tests.adversity.drilled_stack import DrilledStack
 from tests.adversity.faults.fault import Fault, Scene
-from tests.adversity.faults.table import FAULTS, faults_named
+from tests.adversity.faults.table import FAULTS, TESTED_ELSEWHERE, faults_named
 from tests.adversity.ledger import Head, Ledger, ReadLedger, read_ledger
 from tests.adversity.lines import Content
 from tests.adversity.load import Load, Producer
@@ -107,6 +107,12 @@ def test_each_fault_has_a_name_of_its_own_and_is_found_by_it() -> None:
     assert [fault.number for fault in faults_named(["F28"])] == ["F28"]
     with pytest.raises(ValueError, match="no fault is named"):
         faults_named(["no such fault"])
+
+
+def test_what_is_tested_elsewhere_is_there() -> None:
+    for place in TESTED_ELSEWHERE.values():
+        file, _, name = place.partition("::")
+        assert f"def {name}" in Path(file).read_text()
 
 
 async def _send(stack: DrilledStack, folder: Path) -> ReadLedger:

@@ -66,7 +66,7 @@ async def run_trial(
     run = f"s{seed}_{uuid.uuid4().hex[:6]}"
     producers = [await _make_producer(stack, f"{run}-{number}@drill.example") for number in range(TENANTS)]
     head = Head(seed, run, [p.tenant_id for p in producers], [p.scenario_id for p in producers])
-    logs, before, counters = LogEnds.of(stack.home), uses(stack), _sink_counters(stack)
+    logs, before, counters = LogEnds.of(stack.home), uses(stack), _counters(stack)
     second_processes = stack.second_processes
     path = folder / f"{run}.ledger"
     with Ledger(path, head) as ledger:
@@ -79,11 +79,14 @@ async def run_trial(
             stack.heal()
             await _recover(stack, producers[0], max(fault.recovery_seconds for fault in faults), result)
             await load.stop(RETRY_SECONDS)
-    lettered = await _judge(stack, scene, read_ledger(path), result)
-    result.violations += check_bounds(before, uses(stack), stack.home)
+    read = read_ledger(path)
+    lettered = await _judge(stack, scene, read, result)
+    after, counted = uses(stack), _counters(stack)
+    result.violations += check_bounds(before, after, stack.home)
     result.violations += logs.check(stack.home, run)
+    result.violations += _check_gateway_counters(before, after, counters["gateway"], counted["gateway"], read)
     if stack.second_processes == second_processes:  # another process would have counted some of the lines
-        result.violations += _check_counters(before, uses(stack), counters, _sink_counters(stack), lettered)
+        result.violations += _check_sink_counters(before, after, counters, counted, lettered)
     result.seconds = time.monotonic() - began
     if result.passed:
         path.unlink()
@@ -164,11 +167,33 @@ async def _make_producer(stack: DrilledStack, email: str) -> Producer:
     return Producer(demo.tenant_id, demo.scenario_id, demo.api_key)
 
 
-def _sink_counters(stack: DrilledStack) -> dict[str, dict[str, float]]:
-    return {name: read_counters(stack.installation, name) for name in ("postgres-sink", "parquet-sink")}
+def _counters(stack: DrilledStack) -> dict[str, dict[str, float]]:
+    return {name: read_counters(stack.installation, name) for name in ("gateway", "postgres-sink", "parquet-sink")}
 
 
-def _check_counters(
+def _check_gateway_counters(
+    before: dict[str, Use],
+    after: dict[str, Use],
+    old: dict[str, float],
+    new: dict[str, float],
+    ledger: ReadLedger,
+) -> list[Violation]:
+    """I7: a gateway that lived through it all counted what was answered, and of unknown answers at most all."""
+    lived = "gateway" in before and "gateway" in after and before["gateway"].pid == after["gateway"].pid
+    if not lived or not old or not new:
+        return []
+    problems = []
+    for counter, known, unknown in (
+        ('mockupaws_ingest_requests_total{status="202"}', *ledger.answered_requests()),
+        ('mockupaws_ingest_entries_total{outcome="accepted"}', *ledger.answered_lines()),
+    ):
+        counted = new.get(counter, 0.0) - old.get(counter, 0.0)
+        if not known <= counted <= known + unknown:
+            problems.append(f"{counter} counted {counted:.0f} of {known} known and {unknown} unknown")
+    return [Violation("I7", "; ".join(problems))] if problems else []
+
+
+def _check_sink_counters(
     before: dict[str, Use],
     after: dict[str, Use],
     old: dict[str, dict[str, float]],

@@ -5,7 +5,7 @@ Delivery order:
 2. One object for each scenario, hour and partition is built, read back, and put: whole and durable, seen by nobody.
 3. One transaction: offsets move by compare-and-set, request ids and manifest rows are inserted; COMMIT. What was read
    in 1 still holds then: all repeats of a request meet in one partition, whose offset hasn't moved.
-An object whose transaction fails is an orphan: no reader sees it, and a sweep may delete it.
+An object whose transaction fails is an orphan: no reader sees it, and maintenance deletes it.
 """
 
 from __future__ import annotations

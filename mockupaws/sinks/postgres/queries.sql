@@ -19,12 +19,27 @@ SELECT request_id, body_hash FROM applied_requests WHERE sink = $1 AND request_i
 SELECT count(*) FROM scenario_logs WHERE scenario_id = $1 AND received_at = $2 AND id = ANY ($3::uuid[]);
 
 -- name: add_rollups
--- Adds to the rollups, one list a column; a key stands once in the lists, sorted, so that sinks lock in one order.
+-- Adds to the rollups, one list a column; a key stands once in the lists, sorted, so that sinks lock in one order. Their
+-- hours are told that they have changed, so that no summary made before is taken for theirs.
+WITH touched AS (
+    INSERT INTO scenario_hours AS h (tenant_id, scenario_id, hour, changes)
+    SELECT DISTINCT tenant_id, scenario_id, date_trunc('hour', minute, 'UTC'), 1
+    FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS added (tenant_id, scenario_id, minute)
+    ORDER BY 2, 3
+    ON CONFLICT (scenario_id, hour) DO UPDATE SET changes = h.changes + 1
+)
 INSERT INTO scenario_metrics AS m (tenant_id, scenario_id, "timestamp", metric_type, metric_name, value, unit, extra_data)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::jsonb[])
 ON CONFLICT (scenario_id, "timestamp", metric_type, metric_name) DO UPDATE SET
     value = m.value + EXCLUDED.value,
     extra_data = add_counts(m.extra_data, EXCLUDED.extra_data);
+
+-- name: add_facets
+-- How the lines stored now are spread, one list a column: tenant, scenario, hour, source, level, findings, lines.
+INSERT INTO scenario_facets (tenant_id, scenario_id, hour, source, level, pii_types, entries)
+SELECT tenant_id, scenario_id, hour, source, level, string_to_array(pii_types, ','), entries
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+     AS added (tenant_id, scenario_id, hour, source, level, pii_types, entries);
 
 -- name: add_receipts
 -- Adds to the receipts, one list a column: tenant, request, scenario, accepted, stored, dead-lettered, reused, received.

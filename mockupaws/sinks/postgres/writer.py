@@ -50,6 +50,7 @@ from mockupaws.sinks.dead_letters.rows import (
 from mockupaws.sinks.offsets import move_offsets
 from mockupaws.sinks.postgres.arrivals import Arrivals, add_arrivals
 from mockupaws.sinks.postgres.bounds import Bounds
+from mockupaws.sinks.postgres.count_facets import FacetRow, count_facets
 from mockupaws.sinks.postgres.decode import (
     PackedRequest,
     PostgresItem,
@@ -159,8 +160,7 @@ class PostgresSink:
             )
             if new:
                 await _copy_rows(connection, new)
-                rollups = sum_deltas(new)
-                await connection.execute(_QUERIES["add_rollups"], *columns_of(rollups, len(RollupRow._fields)))
+                await _add_rollups(connection, new)
             receipts = receipts_of_stored(new) + receipts_of(await _insert_letters(connection, stored_letters))
             if receipts:
                 columns = columns_of(sum_receipts(receipts), len(ReceiptCounts._fields))
@@ -274,6 +274,11 @@ async def _stream_rows(requests: Sequence[PackedRequest]) -> AsyncIterator[bytes
     yield TRAILER
 
 
+async def _add_rollups(connection: Connection, requests: Sequence[PackedRequest]) -> None:
+    await connection.execute(_QUERIES["add_rollups"], *columns_of(sum_deltas(requests), len(RollupRow._fields)))
+    await connection.execute(_QUERIES["add_facets"], *columns_of(count_facets(requests), len(FacetRow._fields)))
+
+
 async def _insert_letters(connection: Connection, letters: list[DeadLetter]) -> list[DeadLetter]:
     """The letters that count: they were not known before, or were redriven and failed again."""
     return [
@@ -313,8 +318,7 @@ async def _bisect(connection: Connection, requests: list[PackedRequest]) -> list
     try:
         async with connection.transaction():  # a savepoint
             await _copy_rows(connection, requests)
-            rollups = sum_deltas(requests)
-            await connection.execute(_QUERIES["add_rollups"], *columns_of(rollups, len(RollupRow._fields)))
+            await _add_rollups(connection, requests)
     except asyncpg.PostgresError as error:
         if not is_refused_row(error):
             raise

@@ -74,6 +74,6 @@ CACHE_AND_ARCHIVE_FAULTS = [
         )
         for method in ("PUT", "HEAD")
         for fault in HTTP_FAULTS
-        if not (method == "HEAD" and fault == "ok_with_error")  # an answer to HEAD has no body
+        if not (method == "HEAD" and fault in ("ok_with_error", "answer_500"))  # no body; the same as 503 without one
     ),
 ]

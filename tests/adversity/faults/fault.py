@@ -72,6 +72,8 @@ class Fault:
     stack: Stack = "ordinary"
     recovery_seconds: float = 60.0
     """From the fault's end until all processes are ready and a request is accepted (I10)."""
+    mixed: bool = True
+    """May be one of several in a row; those that take long alone are not."""
     short: bool = False
     """Belongs to `make test`."""
     skipped: Callable[[], str] = lambda: ""

@@ -48,6 +48,29 @@ def trickle(port: int, bytes_per_second: float, stop: asyncio.Event) -> Send:
     return send
 
 
+def send_slowly(port: int, seconds: float, *, finish: bool) -> Send:
+    """In twenty parts, over this time; without `finish` it goes away before the last byte, if it isn't answered."""
+
+    async def send(head: bytes, body: bytes) -> tuple[int, bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(head)
+            size = len(body) // 20 + 1
+            sent = body if finish else body[:-1]
+            for start in range(0, len(sent), size):
+                writer.write(sent[start : start + size])
+                await writer.drain()
+                await asyncio.sleep(seconds / 20)
+            if not finish:
+                async with asyncio.timeout(seconds):  # the answer of one that was shed
+                    return await _read_answer(reader)
+            return await _read_answer(reader)
+        finally:
+            writer.close()
+
+    return send
+
+
 def leave_after_body(port: int) -> Send:
     """The whole request, and the connection is gone before the answer."""
 

@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from mockupaws.runtime.kafka import topic_name
 from mockupaws.schemas.requests import SCHEMA_VERSION
-from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS, REQUESTS
+from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS, REQUESTS, Topic
 from tests.adversity.drilled_stack import KAFKA_CLIENTS
 from tests.adversity.faults.fault import Fault, Inject, Scene, disturb
 from tests.adversity.faults.processes import frozen
@@ -99,12 +99,12 @@ async def poison(scene: Scene) -> None:
 
 async def poison_without_dead_letters(scene: Scene) -> None:
     """Dead letters can't be written (too few replicas): the processor waits and skips nothing."""
-    await _set_min_replicas(scene, 2)
+    await configure(scene, DEAD_LETTERS, min_insync_replicas=2)
     try:
         await _send_poison(scene)
         await asyncio.sleep(8)
     finally:
-        await _set_min_replicas(scene, 1)
+        await configure(scene, DEAD_LETTERS)
     await scene.flow()
 
 
@@ -158,18 +158,21 @@ async def _send_poison(scene: Scene) -> None:
     scene.expect(all_lettered)
 
 
-async def _set_min_replicas(scene: Scene, count: int) -> None:
+async def configure(
+    scene: Scene, topic: Topic, *, min_insync_replicas: int = 1, max_message_bytes: int | None = None
+) -> None:
+    """As the table says, but for what is given."""
     settings = scene.stack.settings
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
     await admin.start()
     try:
         resource = ConfigResource(
             ConfigResourceType.TOPIC,
-            topic_name(settings, DEAD_LETTERS),
+            topic_name(settings, topic),
             configs={
-                "min.insync.replicas": str(count),
-                "max.message.bytes": str(DEAD_LETTERS.max_message_bytes),
-                "retention.ms": str(DEAD_LETTERS.retention_ms),
+                "min.insync.replicas": str(min_insync_replicas),
+                "max.message.bytes": str(max_message_bytes or topic.max_message_bytes),
+                "retention.ms": str(topic.retention_ms),
             },
         )
         await admin.alter_configs([resource])

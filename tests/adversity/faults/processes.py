@@ -142,7 +142,7 @@ def rolling_rebalances(sink: str, joins: int) -> Inject:
                         await stranger.start()
                         while not stranger.assignment():
                             await asyncio.sleep(0.1)
-                await asyncio.sleep(scene.chance.uniform(0.1, 1.0))
+                await asyncio.sleep(scene.chance.uniform(0.05, 0.4))
             finally:
                 await stranger.stop()
 
@@ -210,18 +210,21 @@ PROCESS_FAULTS = [
         number="F13",
         what="frozen before its transaction until another sink has its partitions, then continued",
         inject=zombie("postgres-sink", "postgres_sink.before_transaction"),
+        mixed=False,
     ),
     Fault(
         name="zombie parquet-sink",
         number="F13",
         what="frozen after its objects are put until another sink has its partitions, then continued",
         inject=zombie("parquet-sink", "parquet_sink.after_put"),
+        mixed=False,
     ),
     Fault(
         name="50 rebalances",
         number="F14",
         what="a stranger joins and leaves the Postgres sink's group 25 times",
         inject=rolling_rebalances("postgres", 25),
+        mixed=False,
     ),
     Fault(
         name="rebalances of the archive",

@@ -165,5 +165,6 @@ REQUEST_FAULTS = [
         number="F30",
         what="what is being sent is replayed twice",
         inject=replayed_twice,
+        mixed=False,
     ),
 ]

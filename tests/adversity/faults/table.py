@@ -6,9 +6,11 @@ from tests.adversity.faults.caches_and_archive import CACHE_AND_ARCHIVE_FAULTS
 from tests.adversity.faults.disks import DISK_FAULTS
 from tests.adversity.faults.fault import Fault
 from tests.adversity.faults.kafka import KAFKA_FAULTS
+from tests.adversity.faults.limits import LIMIT_FAULTS
 from tests.adversity.faults.postgres import POSTGRES_FAULTS
 from tests.adversity.faults.processes import PROCESS_FAULTS
 from tests.adversity.faults.requests import REQUEST_FAULTS
+from tests.adversity.faults.upgrade import UPGRADE_FAULTS
 
 NEEDS_A_CLUSTER = {
     "F03 leader of three killed": "three brokers",
@@ -32,9 +34,21 @@ FAULTS: list[Fault] = [
     *POSTGRES_FAULTS,
     *CACHE_AND_ARCHIVE_FAULTS,
     *REQUEST_FAULTS,
+    *LIMIT_FAULTS,
+    *UPGRADE_FAULTS,
     *DISK_FAULTS,
     *(_impossible(name, needs) for name, needs in NEEDS_A_CLUSTER.items()),
 ]
+
+
+TESTED_ELSEWHERE = {
+    "F44 retention shorter than the backlog (sinks)": "tests/integration/sinks/test_sink_faults.py"
+    "::test_records_that_expired_unread_stop_the_sink_each_time",
+    "F44 retention shorter than the backlog (processor)": "tests/integration/sinks/test_losses.py"
+    "::test_what_expired_is_an_alarm_that_outlives_the_process_until_an_operator_clears_it",
+    "F44 backlog nears its retention": "tests/integration/sinks/test_retention.py",
+}
+"""Faults under which records really are lost: what is to be shown is that it isn't silent."""
 
 
 def faults_named(words: list[str]) -> list[Fault]:

@@ -24,6 +24,9 @@ MOST_DESCRIPTORS_MORE = 40
 """That a process may hold after a fault beyond what it held before: idle connections, no leak."""
 MOST_LOG_MIB = 45
 """A log and its one predecessor are bounded at 20 MiB each."""
+MOST_SPOOL_MIB = 256 + 32
+"""`spool_max_bytes`, and its write-ahead log."""
+MOST_FOLDER_MIB = 20
 ASK_SECONDS = 3.0
 
 
@@ -58,7 +61,24 @@ def check_bounds(before: dict[str, Use], after: dict[str, Use], home: Path) -> l
             problems.append(f"{name} holds {use.descriptors} file descriptors (before: {held})")
     sizes = {log.name: log.stat().st_size // MIB for log in (home / "logs").iterdir()}
     problems += [f"{name} has {size} MiB" for name, size in sizes.items() if size > MOST_LOG_MIB]
+    problems += _too_large_folders(home)
     return [Violation("I8", "; ".join(problems))] if problems else []
+
+
+def _too_large_folders(home: Path) -> list[str]:
+    """What our processes keep on disk beside logs, the servers' data and what the drill itself puts there."""
+    others = [folder for folder in home.iterdir() if folder.is_dir() and folder.name not in ("data", "logs", "backup")]
+    sizes = {folder.name: _size_mib(folder) for folder in others}
+    most = {"spool": MOST_SPOOL_MIB}
+    return [f"{name}/ has {size} MiB" for name, size in sizes.items() if size > most.get(name, MOST_FOLDER_MIB)]
+
+
+def _size_mib(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # taken away meanwhile
+            total += path.stat().st_size
+    return total // MIB
 
 
 @dataclass(frozen=True, slots=True)

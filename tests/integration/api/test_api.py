@@ -90,6 +90,12 @@ async def store_rollups(owner: asyncpg.Connection[asyncpg.Record], demo: Demo, m
             UNIT_OF[kind, name],
             json.dumps(counts) if counts else None,
         )
+    await owner.execute(
+        "INSERT INTO scenario_hours VALUES ($1, $2, $3, 1) ON CONFLICT (scenario_id, hour) DO NOTHING",
+        demo.tenant_id,
+        demo.scenario_id,
+        minute.replace(minute=0),
+    )
 
 
 async def pages(client: httpx.AsyncClient, demo: Demo, **params: Any) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.settings import Settings
@@ -38,8 +39,16 @@ class Step:
         self.sent: list[tuple[str, int, dict[str, bytes]]] = []
         self.futures: list[asyncio.Future[None]] = []
         self.acknowledged: list[int] = []
+        self.alone: list[tuple[str, int]] = []
+        self.largest = 1000
+        """Bytes of a record that the brokers take."""
         self.step = AnalyseRequests(
-            Settings(**settings), _ANALYSER, SystemClock(), self._send, lambda m: self.acknowledged.append(m.offset)
+            Settings(**settings),
+            _ANALYSER,
+            SystemClock(),
+            self._send,
+            self._send_alone,
+            lambda m: self.acknowledged.append(m.offset),
         )
 
     async def _send(
@@ -48,6 +57,11 @@ class Step:
         self.sent.append((topic, partition, dict(headers)))
         self.futures.append(asyncio.get_running_loop().create_future())
         return self.futures[-1]
+
+    async def _send_alone(self, topic: str, value: bytes, partition: int, headers: list[tuple[str, bytes]]) -> None:
+        self.alone.append((topic, len(value)))
+        if len(value) > self.largest:
+            raise MessageSizeTooLargeError
 
 
 async def _settle() -> None:
@@ -112,3 +126,46 @@ asyncio.run(main())
     assert ended.returncode == CRASHED
     assert "still running" not in ended.stdout
     assert "secret" not in ended.stdout + ended.stderr
+
+
+def _message_of(*counts: int) -> Message:
+    requests = [
+        IngestRequest(bytes([65 + number]) * 16, b"t" * 16, b"s" * 16, 1, b"h", [Entry("x")] * count)
+        for number, count in enumerate(counts)
+    ]
+    return Message(7, value=join_bundle([encode_request(request) for request in requests]))
+
+
+async def test_an_answer_refused_with_its_batch_is_sent_alone_then_by_request_then_as_a_letter() -> None:
+    made = Step()
+    made.largest = 2_000
+    await made.step.handle(_message_of(1, 100))
+    made.futures[0].set_exception(MessageSizeTooLargeError())
+    await _settle()
+    await asyncio.gather(*made.step._smaller)
+    assert [topic for topic, _ in made.alone] == ["logs.analysed"] * 3 + ["ingest.dead_letters"]
+    assert [size <= made.largest for _, size in made.alone] == [False, True, False, True]
+    assert made.acknowledged == [7]
+    assert made.step.held is None
+
+
+async def test_an_answer_that_is_not_too_large_alone_is_not_split() -> None:
+    made = Step()
+    made.largest = 1_000_000
+    await made.step.handle(_message_of(1, 100))
+    made.futures[0].set_exception(MessageSizeTooLargeError())
+    await _settle()
+    await asyncio.gather(*made.step._smaller)
+    assert [topic for topic, _ in made.alone] == ["logs.analysed"]
+    assert made.acknowledged == [7]
+
+
+async def test_it_holds_where_not_even_the_letter_is_taken() -> None:
+    made = Step()
+    made.largest = 10
+    await made.step.handle(_message_of(1))
+    made.futures[0].set_exception(MessageSizeTooLargeError())
+    await _settle()
+    assert made.step.held is not None
+    assert "ingest.dead_letters takes no record of" in made.step.held
+    assert made.acknowledged == []

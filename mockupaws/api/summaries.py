@@ -1,0 +1,119 @@
+"""Figures of a scenario over a window: from summaries where they are up to date, from the minutes for the rest.
+
+All take a connection of `Databases.read`, whose statements see one snapshot: between them a summary may go out of date.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from mockupaws.api.queries import SQL
+from mockupaws.cost_model.quantities import MetricTotal, Quantities
+from mockupaws.runtime.postgres import Connection
+from mockupaws.schemas.distributions import Counts
+from mockupaws.schemas.rollups import RollupMetric
+
+_HOUR = timedelta(hours=1)
+_BATCHES = ("sqs", "blocks")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    scenario_id: UUID
+    since: datetime | None = None
+    """Inclusive; None: from the first line on."""
+    to: datetime | None = None
+    """Exclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What to read of a window: summaries of these days and hours, and the minutes of these hours."""
+
+    window: Window
+    days: list[datetime]
+    hours: list[datetime]
+    hours_by_minute: list[datetime]
+
+    @property
+    def minute_ranges(self) -> list[tuple[datetime, datetime]]:
+        """The minutes of `hours_by_minute` that belong to the window; each range holds hours that follow each other."""
+        ranges: list[tuple[datetime, datetime]] = []
+        for hour in self.hours_by_minute:
+            since = max(hour, self.window.since or hour)
+            to = min(hour + _HOUR, self.window.to or hour + _HOUR)
+            if ranges and ranges[-1][1] == since:
+                since = ranges.pop()[0]
+            ranges.append((since, to))
+        return ranges
+
+
+async def find_coverage(connection: Connection, window: Window, *, days: bool = True) -> Coverage:
+    row = await connection.fetchrow(SQL["coverage"], window.scenario_id, window.since, window.to, days)
+    assert row is not None
+    return Coverage(window, row["days"], row["hours"], row["hours_by_minute"])
+
+
+async def measured_quantities(
+    connection: Connection, scenario_id: UUID, since: datetime | None = None, to: datetime | None = None
+) -> Quantities:
+    return await quantities_of(connection, await find_coverage(connection, Window(scenario_id, since, to)))
+
+
+async def quantities_of(connection: Connection, coverage: Coverage) -> Quantities:
+    scenario_id = coverage.window.scenario_id
+    rows = await connection.fetch(SQL["summary_totals"], scenario_id, coverage.days, coverage.hours)
+    for minutes in coverage.minute_ranges:
+        rows += await connection.fetch(SQL["minute_totals"], scenario_id, *minutes)
+    batched = await measured_counts(connection, coverage, [_BATCHES])
+    entries = [row for row in rows if (row["metric_type"], row["metric_name"]) == ("ingest", "entries")]
+    return Quantities.of_totals(
+        (MetricTotal(row["metric_type"], row["metric_name"], row["value"]) for row in rows),
+        min((_epoch(row["first_minute"]) for row in entries), default=None),
+        max((_epoch(row["last_minute"]) for row in entries), default=None),
+        sum(row["minutes"] for row in entries),
+        dict(sorted(batched[_BATCHES].items())),
+    )
+
+
+async def measured_counts(
+    connection: Connection, coverage: Coverage, metrics: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Counts]:
+    """The distribution of each metric; of ingest.entries: entries of a second → seconds."""
+    scenario_id = coverage.window.scenario_id
+    names = [kind for kind, _ in metrics], [name for _, name in metrics]
+    rows = await connection.fetch(SQL["summary_counts"], scenario_id, coverage.days, coverage.hours, *names)
+    for minutes in coverage.minute_ranges:
+        rows += await connection.fetch(SQL["minute_counts"], scenario_id, *minutes, *names)
+    counts: defaultdict[tuple[str, str], Counter[int]] = defaultdict(Counter)
+    for row in rows:
+        counts[row["metric_type"], row["metric_name"]][row["key"]] += row["count"]
+    return {metric: counts[metric] for metric in metrics}
+
+
+async def measured_series(
+    connection: Connection, window: Window, metric: RollupMetric, step_seconds: int
+) -> list[tuple[datetime, int]]:
+    """Sums by steps from the epoch, in order; steps without traffic are left out."""
+    coverage = await find_coverage(connection, window, days=step_seconds % 86_400 == 0)
+    if step_seconds % 3600:
+        hours = sorted(coverage.hours_by_minute + coverage.hours)
+        coverage = Coverage(window, [], [], hours)
+    wanted = (metric.metric_type, metric.metric_name, float(step_seconds))
+    rows = []
+    if coverage.days or coverage.hours:
+        rows = await connection.fetch(SQL["summary_series"], window.scenario_id, coverage.days, coverage.hours, *wanted)
+    for minutes in coverage.minute_ranges:
+        rows += await connection.fetch(SQL["minute_series"], window.scenario_id, *minutes, *wanted)
+    sums: Counter[datetime] = Counter()
+    for timestamp, value in rows:
+        sums[timestamp] += value
+    return sorted(sums.items())
+
+
+def _epoch(moment: datetime) -> int:
+    return int(moment.timestamp())

@@ -1,0 +1,73 @@
+-- Figures from the rollups. What a window holds is read from summaries of whole days and hours that are up to date, and from
+-- the minutes for the rest: all statements of one answer in one snapshot.
+
+-- name: coverage
+-- From which days and hours of the window $2 to $3 (null: without bound) summaries serve, and of which hours the minutes
+-- have to be read. $4: whether days may serve.
+WITH hours AS (
+    SELECT hour, date_trunc('day', hour, 'UTC') AS day, changes,
+           folded = changes AND ($2::timestamptz IS NULL OR hour >= $2)
+               AND ($3::timestamptz IS NULL OR hour + interval '1 hour' <= $3) AS whole
+    FROM scenario_hours
+    WHERE scenario_id = $1 AND ($2 IS NULL OR hour > $2 - interval '1 hour') AND ($3 IS NULL OR hour < $3)
+), days AS (
+    SELECT hours.day
+    FROM hours JOIN scenario_days AS d ON d.scenario_id = $1 AND d.day = hours.day
+    WHERE $4 AND ($2 IS NULL OR hours.day >= $2) AND ($3 IS NULL OR hours.day + interval '24 hours' <= $3)
+    GROUP BY hours.day, d.folded HAVING sum(hours.changes) = d.folded
+), rest AS (
+    SELECT hour, whole FROM hours WHERE day NOT IN (SELECT day FROM days)
+)
+SELECT ARRAY(SELECT day FROM days) AS days, ARRAY(SELECT hour FROM rest WHERE whole) AS hours,
+       ARRAY(SELECT hour FROM rest WHERE NOT whole ORDER BY hour) AS hours_by_minute;
+
+-- name: summary_totals
+-- The sums of each metric over days $2 and hours $3.
+SELECT metric_type, metric_name, sum(value)::bigint AS value, sum(minutes)::bigint AS minutes,
+       min(first_minute) AS first_minute, max(last_minute) AS last_minute
+FROM scenario_summaries
+WHERE scenario_id = $1 AND (span = 'day' AND start = ANY ($2::timestamptz[]) OR span = 'hour' AND start = ANY ($3::timestamptz[]))
+GROUP BY 1, 2;
+
+-- name: minute_totals
+-- The same over the minutes from $2 to before $3.
+SELECT metric_type, metric_name, sum(value)::bigint AS value, count(*) AS minutes,
+       min("timestamp") AS first_minute, max("timestamp") AS last_minute
+FROM scenario_metrics WHERE scenario_id = $1 AND "timestamp" >= $2 AND "timestamp" < $3
+GROUP BY 1, 2;
+
+-- name: summary_counts
+-- How the metrics of $4 and $5 are distributed over days $2 and hours $3, by key; of ingest.entries: entries of a second → seconds.
+SELECT metric_type, metric_name, counted.key::bigint AS key, sum(counted.value::bigint)::bigint AS count
+FROM scenario_summaries, jsonb_each_text(counts) AS counted
+WHERE scenario_id = $1 AND (span = 'day' AND start = ANY ($2::timestamptz[]) OR span = 'hour' AND start = ANY ($3::timestamptz[]))
+  AND (metric_type, metric_name) IN (SELECT * FROM unnest($4::text[], $5::text[]))
+GROUP BY 1, 2, 3;
+
+-- name: minute_counts
+-- The same over the minutes from $2 to before $3, of the metrics of $4 and $5.
+SELECT metric_type, metric_name, key, sum(count)::bigint AS count
+FROM (
+    SELECT metric_type, metric_name, CASE WHEN is_rate THEN counted.value ELSE counted.key END::bigint AS key,
+           CASE WHEN is_rate THEN 1 ELSE counted.value::bigint END AS count
+    FROM scenario_metrics, jsonb_each_text(extra_data) AS counted,
+         LATERAL (SELECT (metric_type, metric_name) = ('ingest', 'entries') AS is_rate) AS kind
+    WHERE scenario_id = $1 AND "timestamp" >= $2 AND "timestamp" < $3
+      AND (metric_type, metric_name) IN (SELECT * FROM unnest($4::text[], $5::text[]))
+) AS counted
+GROUP BY 1, 2, 3;
+
+-- name: summary_series
+-- Metric $4, $5 over days $2 and hours $3, in steps of $6 seconds from the epoch.
+SELECT date_bin(make_interval(secs => $6), start, 'epoch') AS "timestamp", sum(value)::bigint AS value
+FROM scenario_summaries
+WHERE scenario_id = $1 AND (span = 'day' AND start = ANY ($2::timestamptz[]) OR span = 'hour' AND start = ANY ($3::timestamptz[]))
+  AND metric_type = $4 AND metric_name = $5
+GROUP BY 1;
+
+-- name: minute_series
+-- The same over the minutes from $2 to before $3.
+SELECT date_bin(make_interval(secs => $6), "timestamp", 'epoch') AS "timestamp", sum(value)::bigint AS value
+FROM scenario_metrics
+WHERE scenario_id = $1 AND "timestamp" >= $2 AND "timestamp" < $3 AND metric_type = $4 AND metric_name = $5
+GROUP BY 1;
