@@ -170,7 +170,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, help="of the first trial; each further one counts up (default: random)")
     parser.add_argument("--faults", nargs="+", default=[], help="numbers (F23) or words of their names")
-    parser.add_argument("--minutes", type=float, default=30.0, help="after which no trial is begun (default: 30)")
+    parser.add_argument("--minutes", type=float, default=33.0, help="after which no trial is begun (default: 33)")
     parser.add_argument("--mixes", type=int, default=8, help="trials with random faults in a row (default: 8)")
     parser.add_argument("--rate", type=float, default=LINES_PER_SECOND, help="lines a second")
     parser.add_argument("--write", action="store_true", help=f"write JSON and Markdown to {RESULTS}/")

@@ -21,6 +21,8 @@ from tests.adversity.oracle.settle import wait_until_quiet
 
 ADMIN_SECONDS = 20.0
 QUIET_SECONDS = 60.0
+CONFIG_SECONDS = 1.0
+"""Until the brokers act on what they have acknowledged."""
 VERSION = [("schema_version", str(SCHEMA_VERSION).encode())]
 POISON: Sequence[tuple[str, bytes, list[tuple[str, bytes]]]] = (
     ("undecodable_record", b"\xc1 no msgpack at all", VERSION),
@@ -176,6 +178,7 @@ async def configure(
             },
         )
         await admin.alter_configs([resource])
+        await asyncio.sleep(CONFIG_SECONDS)
     finally:
         await admin.close()
 

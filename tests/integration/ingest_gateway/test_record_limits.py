@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import string
 from typing import Any
@@ -43,16 +44,22 @@ def incompressible(size: int) -> str:
 
 async def test_one_request_too_large_is_refused_and_its_neighbours_are_stored(settings: Settings, demo: Any) -> None:
     await limit_records(settings, LIMIT)
-    async with gateway(settings) as client:
+    patient = dataclasses.replace(settings, publish_deadline_seconds=60.0)  # none is spooled since the machine is slow
+    async with gateway(patient) as client:
         client.headers.update(headers_of(demo))
         await until_ready(client)
+        async with asyncio.timeout(60):  # brokers act on a changed limit some time after they acknowledge it
+            while (await client.post(INGEST, json=body_of(demo, incompressible(20_000)))).status_code == 202:
+                await asyncio.sleep(0.05)
+        await until_drained(client)
         small = [client.post(INGEST, json=body_of(demo, f"{n} {incompressible(500)}")) for n in range(60)]
         large = client.post(INGEST, json=body_of(demo, incompressible(20_000)))
         *answers, refused = await asyncio.gather(*small, large)
         assert {answer.status_code for answer in answers} == {202}
         assert (refused.status_code, refused.json()["error"]["code"]) == (413, "body_too_large")
         await until_drained(client)
-        assert {message.split()[0] for message in await messages_in(settings)} == {str(n) for n in range(60)}
+        heads = [message.split()[0] for message in await messages_in(settings)]
+        assert {head for head in heads if head.isdigit()} == {str(n) for n in range(60)}
         assert (await client.post(INGEST, json=body_of(demo, "after"))).status_code == 202
 
 
