@@ -92,7 +92,7 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
             settings,
             clock,
             directory,
-            Authenticator(directory.find_key, directory.is_revoked, key_uses.note, settings),
+            Authenticator(directory.find_key, directory.look_again, directory.is_revoked, key_uses.note, settings),
             publisher,
             spool,
             accepted_requests,

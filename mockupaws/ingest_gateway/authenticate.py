@@ -33,11 +33,13 @@ class Authenticator:
     def __init__(
         self,
         find_key: Callable[[str], Awaitable[KeyRecord | None]],
+        look_again: Callable[[str], Awaitable[None]],
         is_revoked: Callable[[TokenClaims], bool],
         note_use: Callable[[str, datetime], None],
         settings: Settings,
     ) -> None:
         self._find_key = find_key
+        self._look_again = look_again
         self._is_revoked = is_revoked
         self._note_use = note_use
         self._pepper = settings.api_key_pepper
@@ -61,6 +63,8 @@ class Authenticator:
         record = await self._find_key(key.prefix)
         # An unknown prefix costs the same as a wrong secret.
         if not api_keys.matches(self._pepper, key.secret, record.secret_hmac if record else None) or record is None:
+            if record is not None:
+                await self._look_again(key.prefix)
             return None
         if record.revoked or (record.expires_at_us is not None and record.expires_at_us <= now_us):
             return None
