@@ -6,7 +6,7 @@ PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; d
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
 UNIT := tests/unit tests/contract tests/accuracy
 
-.PHONY: help up down status clean test test-unit check format bench bench-analysis accuracy drill soak mutations leak-hunt lock ready ready-to-test
+.PHONY: help up down status clean test test-unit check format bench bench-analysis accuracy fuzz-api drill soak mutations leak-hunt lock ready ready-to-test
 .DEFAULT_GOAL := help
 
 help: ## Shows this list
@@ -57,6 +57,9 @@ drill: ready-to-test ## Every fault under load, each line counted afterwards (30
 
 soak: ready-to-test ## 20 minutes of load while each process is killed in turn; plot and summary to docs/soak
 	@$(VENV)/bin/python -m tests.adversity.soak --write $(ARGS)
+
+fuzz-api: ready-to-test ## 30 minutes of random calls of every route of gateway and API as each role; FUZZ_FACTOR=2 takes one and a half
+	@FUZZ_FACTOR=$(or $(FUZZ_FACTOR),40) $(VENV)/bin/pytest tests/integration/http/test_openapi_fuzz.py
 
 mutations: ready-to-test ## Takes each safeguard out of a copy of the code and shows the test that then fails
 	@$(VENV)/bin/python -m tests.adversity.mutations $(ARGS)

@@ -11,7 +11,9 @@ import msgspec
 
 from mockupaws.api.errors import ERRORS
 from mockupaws.api.routing import ApiRoute
+from mockupaws.runtime.http_edge import EDGE_ERRORS
 from mockupaws.schemas.http.errors import ErrorAnswer
+from mockupaws.schemas.http.headers import described_headers
 
 _REFERENCE = "#/components/schemas/{name}"
 
@@ -70,25 +72,30 @@ def _parameters(route: ApiRoute, query_schema: dict[str, Any]) -> list[dict[str,
         {"name": name, "in": "query", "required": False, "schema": schema}
         for name, schema in query_schema.get("properties", {}).items()
     ]
-    return [*in_path, *in_query]
+    in_header = [
+        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}} for name in route.headers
+    ]
+    return [*in_path, *in_query, *in_header]
 
 
 def _responses(route: ApiRoute, schema_of: dict[Any, Any]) -> dict[str, Any]:
-    codes = {"invalid_parameter", "internal", *route.errors}
+    codes = {"invalid_parameter", *(kind.code for kind in EDGE_ERRORS), *route.errors}
     if route.scope is not None or route.signed_in:
         codes |= {"unauthenticated", "forbidden", "unavailable"}
     if "{" in route.path:
         codes.add("not_found")
     if route.body is not None:
-        codes |= {"malformed_body", "invalid_body", "body_too_large", "unavailable"}
-    success: dict[str, Any] = {"description": HTTPStatus(route.status).phrase}
+        codes |= {"malformed_body", "invalid_body", "body_too_large", "body_timeout", "unavailable"}
+    success: dict[str, Any] = {"description": HTTPStatus(route.status).phrase, "headers": described_headers()}
     if route.status != HTTPStatus.NO_CONTENT:
         success["content"] = {route.media_type: {"schema": schema_of[route.answers]} if route.answers else {}}
+        success["content"] |= {media_type: {} for media_type in route.other_media_types}
     responses: dict[str, Any] = {str(route.status): success}
     for status in sorted({ERRORS[code].status for code in codes}):
         named = sorted(code for code in codes if ERRORS[code].status == status)
         responses[str(status)] = {
             "description": "; ".join(f"{code}: {ERRORS[code].meaning}" for code in named),
+            "headers": described_headers(status),
             "content": {"application/json": {"schema": schema_of[ErrorAnswer]}},
         }
     return responses

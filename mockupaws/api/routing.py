@@ -95,6 +95,8 @@ class ApiRoute:
     signed_in: bool = False
     """Without a scope: any valid credential will do; otherwise the route is open to everybody."""
     query: type[msgspec.Struct] = NoQuery
+    headers: tuple[str, ...] = ()
+    """Request headers it reads, beside those all routes do."""
     body: type[msgspec.Struct] | None = None
     max_body_bytes: int = MAX_BODY_BYTES
     records_refusals: str = ""
@@ -103,6 +105,8 @@ class ApiRoute:
     answers: type[msgspec.Struct] | None = None
     """Type of the answer, where it is one."""
     media_type: str = "application/json"
+    other_media_types: tuple[str, ...] = ()
+    """Of answers that were asked for in another form."""
     errors: tuple[str, ...] = field(default=())
     """Codes of ERRORS beyond those any route of its kind answers."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,9 @@ import msgspec
 from mockupaws import __version__
 from mockupaws.ingest_gateway.errors import ERRORS, Rejection
 from mockupaws.ingest_gateway.protocols.decoded import WireEntry
-from mockupaws.schemas.http.errors import ErrorAnswer
+from mockupaws.runtime.http_edge import EDGE_ERRORS
+from mockupaws.schemas.http.errors import ErrorAnswer, ErrorKind
+from mockupaws.schemas.http.headers import described_headers
 
 _REF = "#/components/schemas/{name}"
 _OTHER_ROUTES_ONLY = ("not_found", "method_not_allowed")
@@ -67,9 +70,17 @@ def _ingest() -> dict[str, Any]:
             },
         },
         "responses": {
-            "202": {"description": "Durable.", "content": {"application/json": {"schema": _accepted()}}},
-            "200": {"description": "Dry run: what would be stored, and its cost; nothing was."},
-            **_refusals(),
+            "202": {
+                "description": "Durable.",
+                "headers": described_headers(),
+                "content": {"application/json": {"schema": _accepted()}},
+            },
+            "200": {
+                "description": "Dry run: what would be stored, and its cost; nothing was.",
+                "headers": described_headers(),
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
+            **_refusals(kind for kind in ERRORS.values() if kind.code not in _OTHER_ROUTES_ONLY),
         },
     }
 
@@ -88,15 +99,14 @@ def _accepted() -> dict[str, Any]:
     }
 
 
-def _refusals() -> dict[str, Any]:
+def _refusals(kinds: Iterable[ErrorKind]) -> dict[str, Any]:
     answers: dict[str, Any] = {}
-    for kind in ERRORS.values():
-        if kind.code in _OTHER_ROUTES_ONLY:
-            continue
+    for kind in kinds:
         answer = answers.setdefault(
             str(kind.status),
             {
                 "description": "",
+                "headers": described_headers(kind.status),
                 "content": {"application/json": {"schema": {"$ref": _REF.format(name="ErrorAnswer")}}},
             },
         )
@@ -105,21 +115,33 @@ def _refusals() -> dict[str, Any]:
 
 
 def _plain_routes() -> dict[str, Any]:
+    rows = (
+        ("/health", "alive", "The process runs.", {"200": "Alive."}, "application/json"),
+        (
+            "/health/ready",
+            "ready",
+            "Whether ingest works.",
+            {"200": "Ready.", "503": "Draining, or cut off from Kafka with no spool that takes."},
+            "application/json",
+        ),
+        ("/metrics", "metrics", "Prometheus metrics.", {"200": "Text exposition."}, "text/plain"),
+        ("/api/v1/openapi.json", "openapi", "This description.", {"200": "OpenAPI 3.1."}, "application/json"),
+    )
     return {
-        path: {"get": {"operationId": name, "summary": summary, "responses": responses}}
-        for path, name, summary, responses in (
-            ("/health", "alive", "The process runs.", {"200": {"description": "Alive."}}),
-            (
-                "/health/ready",
-                "ready",
-                "Whether ingest works.",
-                {
-                    "200": {"description": "Ready."},
-                    "503": {"description": "Draining, or cut off from Kafka with no spool that takes."},
+        path: {
+            "get": {
+                "operationId": name,
+                "summary": summary,
+                "responses": {
+                    **{
+                        status: {"description": text, "headers": described_headers(), "content": {media_type: {}}}
+                        for status, text in answers.items()
+                    },
+                    **_refusals(EDGE_ERRORS),
                 },
-            ),
-            ("/metrics", "metrics", "Prometheus metrics.", {"200": {"description": "Text exposition."}}),
-        )
+            }
+        }
+        for path, name, summary, answers, media_type in rows
     }
 
 

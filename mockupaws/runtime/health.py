@@ -15,6 +15,8 @@ from typing import Any, Self
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from mockupaws.schemas.http.headers import SECURITY_HEADERS
+
 _POLL_SECONDS = 0.1
 """How long `stop` may wait for the thread."""
 
@@ -62,6 +64,7 @@ class HealthServer:
 def _handler_of(report: Callable[[], HealthReport]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 5.0
+        server_version, sys_version = "mockupaws", ""
 
         def do_GET(self) -> None:
             match self.path.partition("?")[0]:
@@ -82,6 +85,8 @@ def _handler_of(report: Callable[[], HealthReport]) -> type[BaseHTTPRequestHandl
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
+            for name, value in SECURITY_HEADERS:
+                self.send_header(name.decode(), value.decode())
             self.end_headers()
             self.wfile.write(body)
 

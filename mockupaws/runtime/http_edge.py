@@ -21,6 +21,7 @@ from mockupaws.runtime.http_checks import AllowedHosts, TrustedProxies, is_reque
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import HTTP_REFUSALS, get_logger
 from mockupaws.schemas.http.errors import ErrorKind, encode_error
+from mockupaws.schemas.http.headers import SECURITY_HEADERS
 from mockupaws.schemas.identifiers import new_request_id
 
 Scope = MutableMapping[str, Any]
@@ -45,16 +46,6 @@ EDGE_ERRORS = (
 """What any path may answer: a part of each service's table."""
 _KINDS = {kind.code: kind for kind in EDGE_ERRORS}
 
-SECURITY_HEADERS: Headers = [
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cache-control", b"private, no-store"),
-]
-"""Of each answer that doesn't set its own."""
 _STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 _ALLOWED_HEADERS = (

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mockupaws.runtime.http_edge import SECURITY_HEADERS
 from mockupaws.runtime.settings import Settings
+from mockupaws.schemas.http.headers import SECURITY_HEADERS
 from tests.conftest import Demo
 from tests.integration.http.raw_requests import PLAIN, REFUSED, SECOND, SWALLOWED, TRUNCATED
 from tests.integration.ingest_gateway.gateway_process import GatewayProcess, gateway_process

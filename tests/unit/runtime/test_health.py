@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import urllib.error
@@ -9,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from mockupaws.runtime.health import HealthReport, HealthServer
+from mockupaws.schemas.http.headers import SECURITY_HEADERS
 
 
 def free_port() -> int:
@@ -59,6 +61,18 @@ def test_alive_and_metrics_answer_while_not_ready() -> None:
         assert status == 200
         assert b"mockupaws_" in text
         assert get(port, "/other")[0] == 404
+
+
+def test_its_answers_carry_the_security_headers() -> None:
+    port = free_port()
+    with HealthServer(port, raise_key_error):
+        for path in ("/health", "/health/ready", "/metrics", "/other"):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("GET", path)
+            headers = dict(connection.getresponse().headers)
+            connection.close()
+            assert {name.decode() for name, _ in SECURITY_HEADERS} <= headers.keys()
+            assert "Python" not in headers["Server"]
 
 
 def test_the_port_is_free_again_after_stop() -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from mockupaws.runtime import http_edge
 from mockupaws.runtime.clock import SystemClock
-from mockupaws.runtime.http_edge import SECURITY_HEADERS, Application, HttpEdge, Receive, Scope, Send
+from mockupaws.runtime.http_edge import Application, HttpEdge, Receive, Scope, Send
 from mockupaws.runtime.settings import Settings
+from mockupaws.schemas.http.headers import SECURITY_HEADERS
 
 ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 Answer = tuple[int, dict[str, str], bytes]
