@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mockupaws.schemas.pii_types import PII_TYPES
 from mockupaws.stream_processors.detect_pii.detector import UNEXAMINED, Detector
+from mockupaws.stream_processors.detect_pii.person_rules import PERSON, PERSON_RULES
 from mockupaws.stream_processors.detect_pii.table import DETECTORS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "detectors.md"
@@ -27,23 +28,26 @@ findings expected to be right. How often they are: [accuracy.md](accuracy.md). W
 Of two findings that overlap, one inside the other gives way to it; else the type that stands earlier here wins. A line
 with more hits than are looked at (1,024 and one for each 8 bytes) is one finding of rule `{UNEXAMINED}`, as a whole.
 
-Not looked for: names of persons. Without a model they are found badly (best known on logs: F1 0.25), and none is light
-enough for each line.
+Names of persons (PERSON, at the end) are only looked for where the policy asks for it, in a share of the requests.
 
 This page is written by `scripts/write_detectors_page.py`.
 """
 
 
 def render() -> str:
-    return _HEAD + "".join(_section(detector) for detector in DETECTORS)
+    return _HEAD + "".join(_section(detector) for detector in (*DETECTORS, PERSON))
 
 
 def _section(detector: Detector) -> str:
     rules = [
-        f"| `{rule}` | {expression.version} | {score:g} |"
+        f"| `{expression.versioned}` (asleep) | {expression.version} | {score:g} |"
+        if expression.asleep
+        else f"| `{rule}` | {expression.version} | {score:g} |"
         for expression in detector.expressions
         for rule, score in expression.rules()
     ]
+    if detector is PERSON:
+        rules = [f"| `{rule}` | {version} | {score:g} |" for rule, (version, score) in PERSON_RULES.items()]
     found = [f"- {_code(text)} → {_code(value)}" for text, value in detector.positives]
     passed = [f"- {_code(text)}" for text in detector.negatives]
     return "\n".join(

@@ -26,7 +26,7 @@ from mockupaws.cost_model.bill import bill_document
 from mockupaws.cost_model.profile import Profile, profile_of
 from mockupaws.cost_model.quantities import Quantities
 from mockupaws.cost_model.tokenizers import ModelTokens, model_tokens
-from mockupaws.schemas.rollups import ROLLUP_METRICS, RollupMetric
+from mockupaws.schemas.rollups import ROLLUP_METRICS, SHADOW_RULE, RollupMetric, unit_of
 
 MAX_POINTS = 10_000
 _DEFAULT_WINDOW = timedelta(days=1)
@@ -166,6 +166,9 @@ def _metric(name: str) -> RollupMetric:
     for metric in ROLLUP_METRICS:
         if name in (f"{metric.metric_type}.{metric.metric_name}", metric.metric_name):
             return metric
+    metric_type, _, metric_name = name.partition(".")
+    if metric_type == SHADOW_RULE and (unit := unit_of(metric_type, metric_name)) is not None:
+        return RollupMetric(metric_type, metric_name, unit, "what a shadow rule would find")
     raise RefusedError(
         "invalid_parameter", "`name` is no metric: use for example ingest.entries, sqs.blocks, pii.EMAIL"
     )

@@ -90,11 +90,22 @@ class ShadowCount(msgspec.Struct, frozen=True):
     findings: int
 
 
+class ShadowRuleCount(msgspec.Struct, frozen=True):
+    rule: str
+    version: int
+    in_force: bool
+    """Whether the policy in force has it in its shadow."""
+    lines: int
+    findings: int
+    """What it would have found where no other rule finds anything."""
+
+
 class ShadowCounts(msgspec.Struct, frozen=True, kw_only=True):
     from_: datetime = msgspec.field(name="from")
     to: datetime
     version: int
     shadow: list[ShadowCount]
+    rules: list[ShadowRuleCount]
     stale: bool
 
 
@@ -164,8 +175,20 @@ async def get_shadow(call: Call) -> Response:
     counts = [
         ShadowCount(pii_type, actions.get(pii_type), found.get("lines", 0), found.get("findings", 0))
         for pii_type, found in sorted(totals.items())
+        if "@" not in pii_type
     ]
-    return answer(ShadowCounts(from_=since, to=to, version=policy.version, shadow=counts, stale=reading.stale))
+    rules = [
+        _rule_count(name, found, policy.policy.shadow.rules) for name, found in sorted(totals.items()) if "@" in name
+    ]
+    return answer(
+        ShadowCounts(from_=since, to=to, version=policy.version, shadow=counts, rules=rules, stale=reading.stale)
+    )
+
+
+def _rule_count(name: str, found: dict[str, int], shadowed: list[str]) -> ShadowRuleCount:
+    rule, _, version = name.rpartition("@")
+    in_force = rule in shadowed or name in shadowed
+    return ShadowRuleCount(rule, int(version), in_force, found.get("lines", 0), found.get("findings", 0))
 
 
 async def policy_in_force(connection: Connection) -> Policy:

@@ -30,7 +30,7 @@ SELECT number, created_at FROM tenant_keys ORDER BY number DESC;
 SELECT metric_name, sum(value)::bigint AS value
 FROM scenario_metrics
 WHERE scenario_id IN (SELECT id FROM scenarios WHERE deleted_at IS NULL)
-  AND metric_type = 'shadow' AND "timestamp" >= $1 AND "timestamp" < $2
+  AND metric_type IN ('shadow', 'shadow_rule') AND "timestamp" >= $1 AND "timestamp" < $2
 GROUP BY metric_name;
 
 -- name: stored_texts_of_line

@@ -17,7 +17,13 @@ from mockupaws.cli.read_log_files import BLOCK_BYTES, UnreadableFileError, infla
 from mockupaws.schemas.requests import Entry
 from mockupaws.stream_processors.analyse_entries import AnalysedEntry, Analyser, Finding
 from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
-from mockupaws.stream_processors.policies.document import PolicyError, read_policy, with_digests
+from mockupaws.stream_processors.policies.document import (
+    Persons,
+    PolicyDocument,
+    PolicyError,
+    read_policy,
+    with_digests,
+)
 from mockupaws.stream_processors.policies.tenant_keys import FIRST_KEY, KEY_BYTES, TenantKey
 
 
@@ -51,12 +57,15 @@ def analyse(
         Path | None,
         typer.Option(help="Redact by this policy (JSON, see docs/policies.md); marks are under a key of this run."),
     ] = None,
+    person: Annotated[
+        bool, typer.Option("--person", help="Look for names of persons, too: slower, and less sure than all else.")
+    ] = False,
 ) -> None:
     """Prints findings, redacted text, tokens, SQS blocks and size of each entry, in order.
 
     Exit code 1 where a line was refused (it has an "error" in the output).
     """
-    applied = DEFAULT_POLICY if policy is None else _read_policy(policy)
+    applied = _policy_of(policy, person=person)
     analyser = Analyser()
     encode = msgspec.json.Encoder().encode_lines
     refused = False
@@ -69,16 +78,24 @@ def analyse(
         raise typer.Exit(1)
 
 
-def _read_policy(path: Path) -> CompiledPolicy:
+def _policy_of(path: Path | None, *, person: bool) -> CompiledPolicy:
+    if path is None and not person:
+        return DEFAULT_POLICY
+    document = PolicyDocument() if path is None else _read_policy(path)
+    if person:
+        document = msgspec.structs.replace(document, persons=Persons(share=1.0))
+    key = TenantKey(FIRST_KEY, os.urandom(KEY_BYTES))
+    return CompiledPolicy(with_digests(document, key), 0, key)
+
+
+def _read_policy(path: Path) -> PolicyDocument:
     """Raises PolicyError where the file can't be read, or is no policy."""
     try:
-        document = read_policy(msgspec.json.decode(path.read_bytes()))
+        return read_policy(msgspec.json.decode(path.read_bytes()))
     except OSError as error:
         raise PolicyError(f"{path} can't be read: {error.strerror}") from None
     except (PolicyError, msgspec.DecodeError) as error:
         raise PolicyError(f"{path} is no policy: {error}") from None
-    key = TenantKey(FIRST_KEY, os.urandom(KEY_BYTES))
-    return CompiledPolicy(with_digests(document, key), 0, key)
 
 
 def _analyse_lines(

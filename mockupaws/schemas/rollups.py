@@ -23,6 +23,9 @@ class RollupMetric(NamedTuple):
 SIZE_BUCKETS: tuple[int, ...] = tuple(1 << power for power in range(6, 22))
 """Upper bounds in bytes (inclusive) of the size histogram: 64 B, 128 B, ... 2 MiB."""
 
+SHADOW_RULE = "shadow_rule"
+"""Type of the metrics of shadow rules, which the table below leaves out."""
+
 ROLLUP_METRICS: tuple[RollupMetric, ...] = (
     RollupMetric("ingest", "requests", "requests", "HTTP requests with at least one stored entry"),
     RollupMetric("ingest", "entries", "entries", "stored log entries",
@@ -54,3 +57,16 @@ ROLLUP_METRICS: tuple[RollupMetric, ...] = (
 )  # fmt: skip
 
 UNIT_OF: dict[tuple[str, str], str] = {(m.metric_type, m.metric_name): m.unit for m in ROLLUP_METRICS}
+
+_SHADOW_RULE_UNITS = {"lines": "entries", "findings": "findings"}
+
+
+def unit_of(metric_type: str, metric_name: str) -> str | None:
+    """Of a metric of the catalogue, or of a shadow rule: `shadow_rule`, `<rule>@<version>.lines` or `.findings`.
+
+    Rules come and go with releases, so these names alone are open. None: there is no such metric.
+    """
+    if metric_type == SHADOW_RULE:
+        rule, _, what = metric_name.rpartition(".")
+        return _SHADOW_RULE_UNITS.get(what) if "@" in rule else None
+    return UNIT_OF.get((metric_type, metric_name))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +19,8 @@ from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
 from mockupaws.stream_processors.count_sqs_blocks import count_sqs_blocks
 from mockupaws.stream_processors.count_tokens import TokenCounter
 from mockupaws.stream_processors.detect_pii.compiled_database import cache_folder
-from mockupaws.stream_processors.detect_pii.scan import Found, Scanner
+from mockupaws.stream_processors.detect_pii.person import PersonScanner
+from mockupaws.stream_processors.detect_pii.scan import Found, Scanner, TextScanner
 from mockupaws.stream_processors.detect_pii.table import RULE_VERSIONS
 from mockupaws.stream_processors.line_batch import LineBatch
 from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
@@ -63,6 +64,8 @@ class AnalysedEntry(msgspec.Struct, frozen=True):
     token_count: int
     sqs_blocks: int
     pii_mask: int
+    shadow: list[str]
+    """The shadow actions (by type) and rules (with their version) that would have acted, once for each finding."""
 
 
 class Analyser:
@@ -71,7 +74,7 @@ class Analyser:
     def __init__(self, scanner: Scanner | None = None, count_tokens: CountTokens | None = None) -> None:
         self._scanner = scanner or Scanner(folder=cache_folder())
         self._count_tokens = count_tokens or TokenCounter()
-        self._redactor_of = lru_cache(_CACHED_POLICIES)(partial(LineRedactor, self._scanner))
+        self._redactor_of = lru_cache(_CACHED_POLICIES)(self._new_redactor)
 
     def analyse_request(self, request: IngestRequest, policy: CompiledPolicy = DEFAULT_POLICY) -> AnalysedRequest:
         """Raises what a step raises; `analyse_part` of a single entry then tells which entry it was."""
@@ -83,7 +86,11 @@ class Analyser:
         """The analysed request that holds only those of its entries that stand at `positions` in `request.entries`."""
         entries, indexes = request.entries, request.indexes
         analysis = self._analyse(
-            [entries[at] for at in positions], [indexes[at] for at in positions], policy, request.token_encoding
+            [entries[at] for at in positions],
+            [indexes[at] for at in positions],
+            policy,
+            request.token_encoding,
+            request.request_id,
         )
         deltas = roll_up(
             request.received_at_us,
@@ -117,7 +124,7 @@ class Analyser:
         encoding: TokenEncoding = DEFAULT_ENCODING,
     ) -> list[AnalysedEntry]:
         """The same as `analyse_request` finds, entry by entry, with each message's findings."""
-        lines, found, *_ = self._analyse(entries, list(range(len(entries))), policy, encoding)
+        lines, found, shadow, _ = self._analyse(entries, list(range(len(entries))), policy, encoding)
         return [
             AnalysedEntry(_in_characters(entries[index].message, found.get(index, []), policy), *columns)
             for index, *columns in zip(
@@ -132,15 +139,21 @@ class Analyser:
                 lines.token_count,
                 lines.sqs_blocks,
                 lines.pii_mask,
+                [shadow.get(index, []) for index in lines.index],
                 strict=True,
             )
         ]
 
     def _analyse(
-        self, entries: Sequence[Entry], indexes: list[int], policy: CompiledPolicy, encoding: TokenEncoding
+        self,
+        entries: Sequence[Entry],
+        indexes: list[int],
+        policy: CompiledPolicy,
+        encoding: TokenEncoding,
+        request_id: bytes | None = None,
     ) -> _Analysis:
         """Columns in the order of `entries`, and what else is to be told of them, by position."""
-        redactor = self._redactor_of(policy)
+        redactor = self._redactor_of(policy, policy.examines_persons(request_id))
         tally = Tally.of(len(entries))
         batch = LineBatch.of([entry.message for entry in entries])
         kept = redactor.redact_messages(batch, tally)
@@ -175,6 +188,12 @@ class Analyser:
             pii_mask=tally.masks,
         )
         return _Analysis(lines, kept, tally.shadow, reported)
+
+    def _new_redactor(self, policy: CompiledPolicy, persons: bool) -> LineRedactor:
+        shadowed = policy.shadow_rules
+        scanner: TextScanner = self._scanner.without(shadowed) if shadowed else self._scanner
+        aside = self._scanner.only(shadowed) if shadowed else None
+        return LineRedactor(PersonScanner(scanner) if persons else scanner, policy, aside)
 
 
 class _Analysis(NamedTuple):

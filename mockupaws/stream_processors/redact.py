@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mockupaws.stream_processors.detect_pii.api_token import is_api_token
 from mockupaws.stream_processors.detect_pii.password import is_password
-from mockupaws.stream_processors.detect_pii.scan import Found, Scanner
+from mockupaws.stream_processors.detect_pii.scan import Found, TextScanner
 from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, NEVER_SCAN, CompiledPolicy
 from mockupaws.stream_processors.policies.draft import Draft, open_draft
 from mockupaws.stream_processors.policies.marks import is_mark
@@ -53,7 +53,7 @@ def _storable(text: str) -> str:
     return without_nul(without_half_pairs(text))
 
 
-def redact_text(scanner: Scanner, text: str, policy: CompiledPolicy = DEFAULT_POLICY) -> Redacted:
+def redact_text(scanner: TextScanner, text: str, policy: CompiledPolicy = DEFAULT_POLICY) -> Redacted:
     """Ends, as each round turns characters into marks, which are not found again."""
     draft = open_draft(_storable(text).encode())
     mask = 0
@@ -67,7 +67,7 @@ def redact_text(scanner: Scanner, text: str, policy: CompiledPolicy = DEFAULT_PO
 
 
 def redact_attributes(
-    scanner: Scanner, attributes: dict[str, Any], policy: CompiledPolicy = DEFAULT_POLICY
+    scanner: TextScanner, attributes: dict[str, Any], policy: CompiledPolicy = DEFAULT_POLICY
 ) -> RedactedAttributes:
     """The same object with each leaf and each name redacted, and the types found.
 
@@ -79,7 +79,7 @@ def redact_attributes(
 
 
 class _Walk:
-    def __init__(self, scanner: Scanner, policy: CompiledPolicy) -> None:
+    def __init__(self, scanner: TextScanner, policy: CompiledPolicy) -> None:
         self._scanner = scanner
         self._policy = policy
         self.pii_mask = 0

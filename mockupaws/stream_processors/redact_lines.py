@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, Scanner
+from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, TextScanner
 from mockupaws.stream_processors.line_batch import LineBatch
 from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy, mask_each
 from mockupaws.stream_processors.policies.draft import Draft, open_draft
@@ -43,7 +43,9 @@ class Tally(NamedTuple):
 
 
 class LineRedactor:
-    def __init__(self, scanner: Scanner, policy: CompiledPolicy) -> None:
+    def __init__(self, scanner: TextScanner, policy: CompiledPolicy, aside: TextScanner | None = None) -> None:
+        """`aside`: finds what the policy's shadow rules would, which is counted only."""
+        self._aside = aside
         self._scanner = scanner
         self._policy = policy
         self._redact_label = lru_cache(_CACHED_LABELS)(partial(redact_text, scanner, policy=policy))
@@ -53,6 +55,8 @@ class LineRedactor:
         """Replaces the texts and messages in which something was found; the findings that are personal data for the
         tenant."""
         found = self._scanner.scan_texts(batch.joined, batch.texts)
+        if self._aside is not None:
+            self._count_aside(self._aside, batch.joined, batch.texts, range(len(batch.texts)), found, tally)
         if not found:
             return found
         if self._policy.masks_only and not may_hold_keyed_marks(batch.joined):
@@ -92,7 +96,10 @@ class LineRedactor:
         shown: list[str | None] = [None] * len(attributes)
         positions = [position for position, values in enumerate(attributes) if values]
         encoded = [_encode_json(attributes[position]) for position in positions]
-        suspects = self._scanner.scan_texts(SEPARATOR.join(encoded), encoded)
+        joined = SEPARATOR.join(encoded)
+        suspects = self._scanner.scan_texts(joined, encoded)
+        if self._aside is not None:
+            self._count_aside(self._aside, joined, encoded, positions, suspects, tally)
         for number, position in enumerate(positions):
             text = encoded[number].decode()
             payloads[position] += text
@@ -103,6 +110,20 @@ class LineRedactor:
                 text = _encode_json(redacted.values).decode()
             shown[position] = text
         return shown
+
+    def _count_aside(
+        self,
+        aside: TextScanner,
+        joined: bytes,
+        texts: list[bytes],
+        positions: Sequence[int],
+        found: Findings,
+        tally: Tally,
+    ) -> None:
+        """`positions`: the entry of each text."""
+        for number, findings in aside.scan_texts(joined, texts).items():
+            shadow = self._policy.shadow_of(texts[number], findings, found.get(number, []))
+            tally.add(positions[number], 0, shadow)
 
     def _mask(self, texts: list[bytes], found: Findings, tally: Tally) -> None:
         """The direct way of `_apply`, where a plain mark is all that becomes of a finding."""

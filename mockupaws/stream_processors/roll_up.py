@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from mockupaws.schemas.analysed import Delta, LineColumns
 from mockupaws.schemas.distributions import Counts, add_counts, sketch_of
 from mockupaws.schemas.pii_types import types_of_mask
-from mockupaws.schemas.rollups import SIZE_BUCKETS
+from mockupaws.schemas.rollups import SHADOW_RULE, SIZE_BUCKETS
 from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
 from mockupaws.stream_processors.count_sqs_blocks import count_batched_requests
 from mockupaws.stream_processors.reported_usage import Usage
@@ -49,7 +49,10 @@ def roll_up(
         *[Delta(minute, "bedrock", name, value) for name, value in _token_totals(sum(tokens), encoding, reported)],
         *[Delta(minute, "pii", name, value) for name, value in _pii_totals(lines.pii_mask)],
         *[Delta(minute, "size", name, value) for name, value in _size_totals(sizes)],
-        *[Delta(minute, "shadow", name, value) for name, value in _shadow_totals(shadow)],
+        *[
+            Delta(minute, SHADOW_RULE if "@" in name else "shadow", name, value)
+            for name, value in _shadow_totals(shadow)
+        ],
     ]
 
 

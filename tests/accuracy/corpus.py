@@ -96,4 +96,5 @@ if __name__ == "__main__":
     write(FOLDER / "development.jsonl", generate(FOLDER / "development_templates.txt", 11, 10))
     write(FOLDER / "heldout.jsonl", generate(FOLDER / "heldout_templates.txt", 23, 10))
     write(FOLDER / "unseen.jsonl", generate(FOLDER / "unseen_templates.txt", 31, 10))
+    write(FOLDER / "person.jsonl", generate(FOLDER / "person_templates.txt", 53, 5, FOREIGN_VALUES))
     write(FOLDER / "foreign.jsonl", generate(FOLDER / "foreign_templates.txt", 47, 3, FOREIGN_VALUES))

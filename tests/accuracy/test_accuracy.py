@@ -8,10 +8,11 @@ import pytest
 
 from tests.accuracy.corpus import FOLDER, generate, read
 from tests.accuracy.foreign_values import FOREIGN_VALUES
-from tests.accuracy.measure import SETS, lines_of, ours, report, score
+from tests.accuracy.measure import PERSON_SETS, SETS, WITH_PERSONS, lines_of, ours, report, score
 
 _SECRETS = ("AWS_ACCESS_KEY", "AWS_SECRET_KEY", "JWT", "PRIVATE_KEY", "API_TOKEN", "PASSWORD", "URL_CREDENTIALS")
 _PROSE_F1 = 0.95
+_PERSON_PRECISION = 0.95
 _FEWEST_LINES = 3_000
 
 
@@ -44,12 +45,21 @@ def test_prose_holds_its_bar(name: str) -> None:
     assert micro.f(micro.right, 1) >= _PROSE_F1
 
 
+def test_names_are_found_surely_or_not_at_all() -> None:
+    for name, _, files in PERSON_SETS:
+        lines = lines_of(files)
+        figures = score(lines, ours([line.text for line in lines], WITH_PERSONS), ("PERSON",))[0]["micro"]
+        assert figures.precision(figures.right) >= _PERSON_PRECISION, name
+
+
 def test_lines_are_enough_and_are_those_of_their_templates() -> None:
     assert sum(len(lines_of(files)) for name, _, files, _ in SETS if not name.startswith("prose")) >= _FEWEST_LINES
     for name, seed in (("development", 11), ("heldout", 23), ("unseen", 31)):
         assert read(FOLDER / f"{name}.jsonl") == list(generate(FOLDER / f"{name}_templates.txt", seed, 10))
     foreign = generate(FOLDER / "foreign_templates.txt", 47, 3, FOREIGN_VALUES)
     assert read(FOLDER / "foreign.jsonl") == list(foreign)
+    persons = generate(FOLDER / "person_templates.txt", 53, 5, FOREIGN_VALUES)
+    assert read(FOLDER / "person.jsonl") == list(persons)
 
 
 def test_the_page_tells_the_figures_of_today() -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from mockupaws.schemas.distributions import Counts, add_counts
-from mockupaws.schemas.rollups import UNIT_OF
+from mockupaws.schemas.rollups import unit_of
 from mockupaws.sinks.dead_letters.rows import ReceiptCounts, time_of
 from mockupaws.sinks.postgres.decode import PackedRequest
 
@@ -50,7 +50,7 @@ def sum_deltas(requests: Iterable[PackedRequest]) -> list[RollupRow]:
             metric_type,
             metric_name,
             value,
-            UNIT_OF.get((metric_type, metric_name), ""),
+            unit_of(metric_type, metric_name) or "",
             _encode_json(add_counts(counts[key])).decode() if key in counts else None,
         )
         for key, value in sorted(sums.items())

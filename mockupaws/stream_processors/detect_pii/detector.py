@@ -41,10 +41,18 @@ class Expression:
     caseless: bool = False
     version: int = 1
     """Counted up with each change that finds more, or less, than before."""
+    asleep: bool = False
+    """New in this release, or a new version of a rule that goes on: finds nothing by itself, but can be counted (a
+    policy's `shadow.rules`), so that it is known what it would do before it does."""
     kinds: tuple[tuple[str, float], ...] = ()
     """Rules and scores that findings have in place of this one's, where the value tells kinds apart."""
     kind_of: Callable[[bytes], int] | None = None
     """(value) → its place in `kinds`; given with them."""
+
+    @property
+    def versioned(self) -> str:
+        """How an expression that is asleep is called, apart from the version that is awake."""
+        return f"{self.rule}@{self.version}"
 
     def rules(self) -> tuple[tuple[str, float], ...]:
         """(rule, score) of each that a finding may have."""

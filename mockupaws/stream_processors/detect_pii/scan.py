@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from copy import copy
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import hyperscan
 
 from mockupaws.stream_processors.detect_pii.compiled_database import open_database
 from mockupaws.stream_processors.detect_pii.decode_escapes import ENTITY, Decoded
-from mockupaws.stream_processors.detect_pii.detector import UNEXAMINED, Detector, Expression
+from mockupaws.stream_processors.detect_pii.detector import UNEXAMINED, Check, Detector, Expression, Span
 from mockupaws.stream_processors.detect_pii.table import DETECTORS
 
 SEPARATOR = b"\0"
@@ -27,6 +28,14 @@ class Found(NamedTuple):
     pii_type: str
     rule: str
     score: float
+
+
+class TextScanner(Protocol):
+    """What finds something in texts: Scanner, or one that adds to it."""
+
+    def scan(self, data: bytes) -> list[Found]: ...
+
+    def scan_texts(self, joined: bytes, texts: Sequence[bytes]) -> dict[int, list[Found]]: ...
 
 
 _Candidate = tuple[int, int, int, int]
@@ -56,11 +65,36 @@ class Scanner:
         self._entity = len(self._expressions)
         self._database = open_database([*(expression for expression, _, _ in self._expressions), _ENTITY], folder)
         self._scan = self._database.scan
-        self._checks = [(expression.check, rank) for expression, _, rank in self._expressions]
+        self._checks = [
+            (_no_finding if expression.asleep else expression.check, rank) for expression, _, rank in self._expressions
+        ]
         self._meanings = [
-            (pii_type, expression.rule, expression.score, expression.kind_of, expression.kinds)
+            (
+                pii_type,
+                expression.versioned if expression.asleep else expression.rule,
+                expression.score,
+                expression.kind_of,
+                expression.kinds,
+            )
             for expression, pii_type, _ in self._expressions
         ]
+
+    def without(self, rules: Collection[str]) -> Scanner:
+        """The same scanner, which finds nothing by these rules: they have no part in which of two findings wins."""
+        return self._with_checks(lambda expression, rule: rule not in rules and not expression.asleep)
+
+    def only(self, rules: Collection[str]) -> Scanner:
+        """The same scanner, which finds something by these rules alone, though they be asleep."""
+        return self._with_checks(
+            lambda expression, rule: (expression.versioned if expression.asleep else rule) in rules
+        )
+
+    def _with_checks(self, keeps: Callable[[Expression, str], bool]) -> Scanner:
+        view = copy(self)
+        view._checks = [  # noqa: SLF001 - a copy of its own
+            (_kept_check(expression, keeps), rank) for expression, _, rank in self._expressions
+        ]
+        return view
 
     def scan(self, data: bytes) -> list[Found]:
         """The findings in their order, none overlapping another and none spanning SEPARATOR."""
@@ -163,6 +197,26 @@ class Scanner:
             found += [(start + origin, end + origin, rank, of) for start, end, rank, of in self._candidates(line)]
             origin += len(line) + 1
         return found
+
+
+def _no_finding(data: bytes, end: int) -> Span | None:
+    return None
+
+
+def _kept_check(expression: Expression, keeps: Callable[[Expression, str], bool]) -> Check:
+    """The check of the expression, for those of its rules that are kept."""
+    kept = [keeps(expression, rule) for rule, _ in expression.rules()]
+    kind_of = expression.kind_of
+    if all(kept):
+        return expression.check
+    if not any(kept) or kind_of is None:
+        return _no_finding
+
+    def check_kind(data: bytes, end: int) -> Span | None:
+        span = expression.check(data, end)
+        return span if span is not None and kept[kind_of(data[slice(*span)])] else None
+
+    return check_kind
 
 
 def _note(number: int, start: int, end: int, flags: int, hits: list[_Hit]) -> bool:

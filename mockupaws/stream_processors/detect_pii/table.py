@@ -21,6 +21,7 @@ from mockupaws.stream_processors.detect_pii.national_number import DE_TAX_ID, ES
 from mockupaws.stream_processors.detect_pii.passport import PASSPORT
 from mockupaws.stream_processors.detect_pii.password import PASSWORD
 from mockupaws.stream_processors.detect_pii.payment_card import CREDIT_CARD
+from mockupaws.stream_processors.detect_pii.person_rules import PERSON_RULES
 from mockupaws.stream_processors.detect_pii.phone_number import PHONE
 from mockupaws.stream_processors.detect_pii.private_key import PRIVATE_KEY
 from mockupaws.stream_processors.detect_pii.social_security_number import US_SSN
@@ -56,5 +57,20 @@ RULE_VERSIONS: dict[str, int] = {
     rule: expression.version
     for detector in DETECTORS
     for expression in detector.expressions
+    if not expression.asleep
     for rule, _ in expression.rules()
-} | {UNEXAMINED: 1}
+} | {UNEXAMINED: 1, **{rule: version for rule, (version, _) in PERSON_RULES.items()}}
+"""Of the rules that find something."""
+
+ASLEEP: frozenset[str] = frozenset(
+    expression.versioned for detector in DETECTORS for expression in detector.expressions if expression.asleep
+)
+"""New rules and new versions of rules, which are only counted where a policy asks."""
+SHADOW_RULES: frozenset[str] = ASLEEP | frozenset(
+    rule
+    for detector in DETECTORS
+    for expression in detector.expressions
+    if not expression.asleep
+    for rule, _ in expression.rules()
+)
+"""What a policy may name in `shadow.rules`."""

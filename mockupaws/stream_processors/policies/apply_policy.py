@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from typing import NamedTuple
 
 from mockupaws.schemas.pii_types import PII_BIT, PII_TYPES
+from mockupaws.stream_processors.detect_pii.detector import UNEXAMINED
 from mockupaws.stream_processors.detect_pii.scan import Found
+from mockupaws.stream_processors.detect_pii.table import ASLEEP, RULE_VERSIONS
 from mockupaws.stream_processors.policies import marks
 from mockupaws.stream_processors.policies.document import KEYED_ACTIONS, Action, PolicyDocument
 from mockupaws.stream_processors.policies.draft import Draft, Held, around
 from mockupaws.stream_processors.policies.normalise import normalise
 from mockupaws.stream_processors.policies.select_fields import FieldSelector
 from mockupaws.stream_processors.policies.tenant_keys import TenantKey
+
+_SHARE_BYTES = 4
+_ONE_SHARE = 1 << (8 * _SHARE_BYTES)
 
 NEVER_SCAN = "never_scan"
 """What a field selector says of a field that is left alone; otherwise it names the type to treat it as."""
@@ -59,10 +65,12 @@ class CompiledPolicy:
                 self._allowed_patterns.setdefault(allowed.type, []).append(pieces)
         self._types_with_digests = frozenset(pii_type for pii_type, _ in self._allowed_digests)
         self.shadow_actions: Mapping[str, Action] = document.shadow.actions
+        self.shadow_rules = frozenset(document.shadow.rules)
         self.fields = FieldSelector(
             (field.path, field.treat_as if field.treat_as is not None else NEVER_SCAN) for field in document.fields
         )
         self.treats_fields = any(field.treat_as is not None for field in document.fields)
+        self._persons_below = round(document.persons.share * _ONE_SHARE) if document.persons is not None else 0
         self.line_dropping_bits = sum(PII_BIT[name] for name, act in self._action_of.items() if act == "drop_line")
         """A line in which one of these types was found is dropped."""
         self.masks_only = set(self._action_of.values()) == {"mask"} and not document.allow and not self.shadow_actions
@@ -73,6 +81,26 @@ class CompiledPolicy:
             data, mask = mask_each(draft.data, findings)
             return Applied(Draft(data), findings, mask, [])
         return self._apply(draft, findings)
+
+    def shadow_of(self, data: bytes, aside: list[Found], found: list[Found]) -> list[str]:
+        """The shadow rules, each with its version, whose findings would be acted on, once for each finding.
+
+        `aside`: what they find, `found`: what the others find in the same data; nothing is new where these overlap.
+        """
+        return [
+            one.rule if one.rule in ASLEEP else f"{one.rule}@{RULE_VERSIONS[one.rule]}"
+            for one in aside
+            if one.rule != UNEXAMINED
+            and all(one.end <= other.start or other.end <= one.start for other in found)
+            and not self._is_allowed(one.pii_type, data[one.start : one.end])
+        ]
+
+    def examines_persons(self, request_id: bytes | None) -> bool:
+        """Whether names of persons are looked for in this request; of one always the same, as a repeat must give the
+        same lines. Where no request is told: in each, if in any."""
+        if not self._persons_below or request_id is None:
+            return self._persons_below > 0
+        return int.from_bytes(sha256(request_id).digest()[:_SHARE_BYTES], "big") < self._persons_below
 
     def action_of(self, pii_type: str) -> Action:
         return self._action_of[pii_type]

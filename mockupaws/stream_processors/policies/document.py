@@ -4,7 +4,8 @@
   "actions": {"EMAIL": "hash", "IPV4": "flag", "API_TOKEN": "encrypt"},
   "allow": [{"type": "EMAIL", "value": "no-reply@example.com"}, {"type": "EMAIL", "pattern": "*@test.example.com"}],
   "fields": [{"path": "attributes.user.id", "treat_as": "EMAIL"}, {"path": "attributes.trace_id", "never_scan": true}],
-  "shadow": {"actions": {"IPV4": "drop"}}
+  "persons": {"share": 0.01},
+  "shadow": {"actions": {"IPV4": "drop"}, "rules": ["phone.hinted"]}
 }
 """
 
@@ -19,6 +20,7 @@ from msgspec import Meta
 
 from mockupaws.runtime.errors import PermanentError
 from mockupaws.schemas.pii_types import PII_TYPES
+from mockupaws.stream_processors.detect_pii.table import SHADOW_RULES
 from mockupaws.stream_processors.policies.select_fields import SelectorError, names_of
 from mockupaws.stream_processors.policies.tenant_keys import FIRST_KEY, LAST_KEY, TenantKey
 
@@ -35,6 +37,7 @@ KEYED_ACTIONS = frozenset(("hash", "encrypt"))
 
 MAX_ALLOWED = 500
 MAX_FIELDS = 100
+MAX_SHADOW_RULES = 50
 LEAST_LITERALS = 4
 """Characters other than `*` that a pattern of the allow list must have: `*` alone would allow everything."""
 
@@ -73,6 +76,15 @@ class Shadow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     actions: dict[str, Action] = {}
     """Actions that are thought of, by type."""
+    rules: Annotated[list[str], Meta(max_length=MAX_SHADOW_RULES)] = []
+    """Rules that find nothing for this tenant, but are counted: what they alone would find. Also those asleep."""
+
+
+class Persons(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """That names of persons are looked for, which nobody's lines are without it."""
+
+    share: Annotated[float, Meta(gt=0, le=1)]
+    """Of the ingest requests: 1 examines all of them, 0.01 one in a hundred."""
 
 
 class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -80,6 +92,8 @@ class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     """By type; `mask` for each type that is left out."""
     allow: Annotated[list[AllowedValue], Meta(max_length=MAX_ALLOWED)] = []
     fields: Annotated[list[FieldRule], Meta(max_length=MAX_FIELDS)] = []
+    persons: Persons | None = None
+    """None: not looked for."""
     shadow: Shadow = Shadow()
 
     @property
@@ -104,6 +118,11 @@ def check_policy(policy: PolicyDocument) -> None:
     """Raises PolicyError where a type, selector or pattern can't be."""
     _check_types("$.actions", policy.actions)
     _check_types("$.shadow.actions", policy.shadow.actions)
+    for number, rule in enumerate(policy.shadow.rules):
+        if rule not in SHADOW_RULES:
+            near = difflib.get_close_matches(rule, SHADOW_RULES, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else "docs/detectors.md lists them"
+            raise PolicyError(f"`$.shadow.rules[{number}]`: `{rule[:50]}` is no rule; {hint}")
     for number, allowed in enumerate(policy.allow):
         _check_allowed(f"$.allow[{number}]", allowed)
     for number, field in enumerate(policy.fields):

@@ -21,6 +21,11 @@ class TypeImpact(msgspec.Struct, frozen=True):
     """Lines with at least one finding of the type."""
 
 
+class RuleImpact(msgspec.Struct, frozen=True):
+    lines: int
+    findings: int
+
+
 class Impact(msgspec.Struct, frozen=True):
     """Of one policy on the sample."""
 
@@ -45,6 +50,8 @@ class Preview(msgspec.Struct, frozen=True):
     after: Impact
     shadow: dict[str, TypeImpact]
     """What the candidate's shadow actions would act on."""
+    shadow_rules: dict[str, RuleImpact]
+    """What its shadow rules would find that the others don't, by rule and version."""
     examples: list[Example]
 
 
@@ -63,11 +70,18 @@ def preview(analyser: Analyser, entries: Sequence[Entry], before: CompiledPolicy
         _impact(by_before, before),
         _impact(by_after, after),
         {pii_type: TypeImpact(action, found[pii_type]) for pii_type, action in after.shadow_actions.items()},
+        _shadow_rules(by_after),
         [
             Example(index, old.message, new.message, _raw(old.attributes), _raw(new.attributes))
             for index, old, new in changed[:MAX_EXAMPLES]
         ],
     )
+
+
+def _shadow_rules(analysed: Sequence[AnalysedEntry]) -> dict[str, RuleImpact]:
+    findings = Counter(name for entry in analysed for name in entry.shadow if "@" in name)
+    lines = Counter(name for entry in analysed for name in set(entry.shadow))
+    return {rule: RuleImpact(lines[rule], count) for rule, count in sorted(findings.items())}
 
 
 def _impact(analysed: Sequence[AnalysedEntry], policy: CompiledPolicy) -> Impact:

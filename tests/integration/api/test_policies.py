@@ -317,22 +317,26 @@ async def test_scopes(client: httpx.AsyncClient) -> None:
 async def test_shadow_counts_are_summed_over_the_tenants_scenarios(
     client: httpx.AsyncClient, database: Database, settings: Settings, demo: Demo
 ) -> None:
-    await put(client, 0, {"shadow": {"actions": {"EMAIL": "drop", "IBAN": "flag"}}})
+    await put(client, 0, {"shadow": {"actions": {"EMAIL": "drop", "IBAN": "flag"}, "rules": ["phone.hinted"]}})
     other = await make_tenant(settings, "other@example.com")
     for tenant, name, value in (
         (demo, "EMAIL.lines", 2),
         (demo, "EMAIL.findings", 3),
         (demo, "MAC.lines", 1),
+        (demo, "phone.hinted@2.lines", 4),
+        (demo, "phone.hinted@2.findings", 5),
+        (demo, "email.next@7.findings", 1),
         (other, "IBAN.lines", 9),
     ):
         await database.execute(
             'INSERT INTO scenario_metrics (tenant_id, scenario_id, "timestamp", metric_type, metric_name, value, unit)'
-            " VALUES ($1, $2, $3, 'shadow', $4, $5, 'entries')",
+            " VALUES ($1, $2, $3, $6, $4, $5, 'entries')",
             tenant.tenant_id,
             tenant.scenario_id,
             NOW - timedelta(minutes=1),
             name,
             value,
+            "shadow_rule" if "@" in name else "shadow",
         )
     answered = (await client.get(f"{POLICIES}/shadow")).json()
     assert answered["version"] == 1
@@ -341,6 +345,14 @@ async def test_shadow_counts_are_summed_over_the_tenants_scenarios(
         {"type": "IBAN", "action": "flag", "lines": 0, "findings": 0},
         {"type": "MAC", "action": None, "lines": 1, "findings": 0},
     ]
+    assert answered["rules"] == [
+        {"rule": "email.next", "version": 7, "in_force": False, "lines": 0, "findings": 1},
+        {"rule": "phone.hinted", "version": 2, "in_force": True, "lines": 4, "findings": 5},
+    ]
+    series = f"/api/v1/scenarios/{demo.scenario_id}/metrics"
+    hinted = await client.get(series, params={"name": "shadow_rule.phone.hinted@2.findings"})
+    assert (hinted.status_code, sum(point["value"] for point in hinted.json()["points"])) == (200, 5)
+    assert (await client.get(series, params={"name": "shadow_rule.phone.hinted@2.x"})).status_code == 400
     backwards = {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}
     assert (await client.get(f"{POLICIES}/shadow", params=backwards)).status_code == 400
 
