@@ -100,6 +100,19 @@ async def seed(owner: Pool, settings: Settings, tenant: Tenant, now: datetime) -
             tenant.id, scenario_id, now.replace(second=0), kind, name, tenant.number, unit,
             json.dumps(counts) if kind in ("ingest", "bedrock", "sqs") and name != "requests" else None,
         )  # fmt: skip
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    await owner.execute("INSERT INTO scenario_hours VALUES ($1, $2, $3, 1, 0)", tenant.id, scenario_id, hour)
+    await owner.execute(
+        "INSERT INTO scenario_days VALUES ($1, $2, $3, 0)", tenant.id, scenario_id, hour.replace(hour=0)
+    )
+    await owner.execute(
+        "INSERT INTO scenario_summaries VALUES ($1, $2, 'hour', $3, 'ingest', 'entries', $4, 1, $3, $3)",
+        tenant.id, scenario_id, hour, tenant.number,
+    )  # fmt: skip
+    await owner.execute(
+        "INSERT INTO scenario_facets VALUES ($1, $2, $3, $4, $4, '{EMAIL}', $5)",
+        tenant.id, scenario_id, hour, tenant.canary, tenant.number,
+    )  # fmt: skip
     await owner.execute(
         "INSERT INTO scenario_patterns VALUES ($1, $2, $3, $4, $5, $6, $6, $6, $6)",
         tenant.id, scenario_id, now.replace(minute=0, second=0), os.urandom(16), f"template of {tenant.canary} <n>",
