@@ -25,16 +25,18 @@ def bucket_of(value: int) -> int:
     return BUCKETS_PER_OCTAVE * shift + (value >> shift)
 
 
-_SMALL_BUCKETS = tuple(map(bucket_of, range(4096)))
-"""Buckets of the values nearly all lines have: a look-up is a call into C."""
-
-
-def sketch_of(values: list[int]) -> dict[int, int]:
+def sketch_of(values: Iterable[int]) -> dict[int, int]:
     """How many values fall into each bucket."""
-    if len(values) < 2:
-        return {bucket_of(value): 1 for value in values}
-    look_up = _SMALL_BUCKETS.__getitem__ if max(values) < len(_SMALL_BUCKETS) else bucket_of
-    return dict(Counter(map(look_up, values)))
+    return sketch_of_counted(Counter(values))
+
+
+def sketch_of_counted(counted: Counts) -> dict[int, int]:
+    """The same of values that are counted already: most repeat, so few buckets are to be told."""
+    sketch: dict[int, int] = {}
+    for value, count in counted.items():
+        bucket = bucket_of(value)
+        sketch[bucket] = sketch.get(bucket, 0) + count
+    return sketch
 
 
 def bounds_of(bucket: int) -> tuple[int, int]:

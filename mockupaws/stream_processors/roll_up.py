@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 
 from mockupaws.schemas.analysed import Delta, LineColumns
-from mockupaws.schemas.distributions import Counts, add_counts, sketch_of
+from mockupaws.schemas.distributions import Counts, add_counts, sketch_of, sketch_of_counted
 from mockupaws.schemas.pii_types import types_of_mask
 from mockupaws.schemas.rollups import SHADOW_RULE, SIZE_BUCKETS
 from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
@@ -40,15 +40,16 @@ def roll_up(
     minute = received_at_us // _MINUTE_US * 60
     second = received_at_us // _SECOND_US % 60
     sizes, tokens = lines.size_bytes, lines.token_count
+    counted_sizes = Counter(sizes)
     return [
         Delta(minute, "ingest", "requests", 1),
         Delta(minute, "ingest", "entries", count, {second: count}),
-        Delta(minute, "ingest", "bytes", sum(sizes), sketch_of(sizes)),
+        Delta(minute, "ingest", "bytes", sum(sizes), sketch_of_counted(counted_sizes)),
         Delta(minute, "bedrock", "tokens", sum(tokens), sketch_of(tokens)),
         Delta(minute, "sqs", "blocks", sum(lines.sqs_blocks), count_batched_requests(sizes)),
         *[Delta(minute, "bedrock", name, value) for name, value in _token_totals(sum(tokens), encoding, reported)],
         *[Delta(minute, "pii", name, value) for name, value in _pii_totals(lines.pii_mask)],
-        *[Delta(minute, "size", name, value) for name, value in _size_totals(sizes)],
+        *[Delta(minute, "size", name, value) for name, value in _size_totals(counted_sizes)],
         *[
             Delta(minute, SHADOW_RULE if "@" in name else "shadow", name, value)
             for name, value in _shadow_totals(shadow)
@@ -109,15 +110,13 @@ def _shadow_totals(shadow: Iterable[list[str]]) -> list[tuple[str, int]]:
     ]
 
 
-def _size_totals(sizes: list[int]) -> list[tuple[str, int]]:
-    bound_of = _SMALL_BOUNDS.__getitem__ if max(sizes) < len(_SMALL_BOUNDS) else _bound_of
-    return list(Counter(map(bound_of, sizes)).items())
+def _size_totals(counted: Counts) -> list[tuple[str, int]]:
+    totals: dict[str, int] = {}
+    for size, count in counted.items():
+        # a payload above the last bound counts in the last bucket: the catalogue is closed
+        power = min(max((size - 1).bit_length() if size else 0, _SMALLEST_POWER), _LARGEST_POWER)
+        totals[_BOUNDS[power]] = totals.get(_BOUNDS[power], 0) + count
+    return list(totals.items())
 
 
-def _bound_of(size: int) -> str:
-    # a payload above the last bound counts in the last bucket: the catalogue is closed
-    return str(1 << min(max((size - 1).bit_length() if size else 0, _SMALLEST_POWER), _LARGEST_POWER))
-
-
-_SMALL_BOUNDS = tuple(map(_bound_of, range(4096)))
-"""Of the sizes nearly all lines have: a look-up is a call into C."""
+_BOUNDS = tuple(str(1 << power) for power in range(_LARGEST_POWER + 1))

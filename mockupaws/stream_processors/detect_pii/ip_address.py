@@ -60,7 +60,7 @@ def check_ipv4(data: bytes, end: int) -> Span | None:
 
 
 def _address(data: bytes, end: int, steps: int) -> Span | None:
-    if _NUMBER_AFTER.match(data, end) or (data.endswith(_REDUCED_VERSION, 0, end) and _is_product(data, end)):
+    if (data.endswith(_REDUCED_VERSION, 0, end) and _is_product(data, end)) or _NUMBER_AFTER.match(data, end):
         return None
     found = _IPV4_REVERSED.match(data[max(0, end - _LOOK_BACK) : end][::-1])
     if found is None:
@@ -86,10 +86,14 @@ _IPV4_KINDS = (("ipv4.public", 0.95), ("ipv4.private", 0.9), ("ipv4.reserved", 0
 _IPV6_KINDS = (("ipv6.public", 1.0), ("ipv6.private", 0.95), ("ipv6.reserved", 0.9))
 """All addresses but the unique local ones and those of the host itself, its link and groups."""
 _OCTETS = re.compile(rb"(?<![0-9A-Fa-f%])[0-9]{1,3}")
+_PUBLIC_FIRST_OCTETS = frozenset(b"%d" % first for first in range(1, 224) if first not in (10, 127, 169, 172, 192))
+"""Those that tell alone that an address is a public one, as nearly all do."""
 
 
 def kind_of_ipv4(address: bytes) -> int:
     """The place in _IPV4_KINDS."""
+    if address[: address.find(b".")] in _PUBLIC_FIRST_OCTETS:
+        return 0
     octets = _OCTETS.findall(address)
     first, second = int(octets[0]), int(octets[1])
     if first == 10 or (first == 192 and second == 168) or (first == 172 and 16 <= second < 32):

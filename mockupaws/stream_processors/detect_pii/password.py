@@ -40,7 +40,8 @@ def check_assignment(data: bytes, end: int) -> Span | None:
     value = data[start:stop]
     if _SHELL_VARIABLE.search(data, max(0, end - _LONGEST_VARIABLE), end):
         return (start + 1, stop) if value.startswith(b"-") and len(value) > 1 else None
-    if _NAME_AT_START.match(value):
+    assigns = b"=" in value or b":" in value
+    if assigns and _NAME_AT_START.match(value):
         return None
     if value.startswith((_FOLDER, b"org.", b"com.")):
         return None
@@ -48,8 +49,8 @@ def check_assignment(data: bytes, end: int) -> Span | None:
         return None if _is_separator(value) else span
     if (
         data[stop : stop + 1] in _CALL_AFTER
-        or _CODE.match(value)
-        or (_DRIVE.match(value) and data[stop : stop + 1] == b"\\")
+        or ((assigns or b"." in value or b">" in value) and _CODE.match(value))
+        or (assigns and _DRIVE.match(value) and data[stop : stop + 1] == b"\\")
     ):
         return None
     spaced = data[end - 1] == 58 and start > end

@@ -23,7 +23,7 @@ _CARDS = tuple(
         (16, rf"{_FOURTEEN}([ -])[0-9]{{6}}\1[0-9]{{4}}"),
     )
 )
-"""Length with separators, and form."""
+"""Length with separators, and form: told here, since they would make the whole scan dearer by a seventh."""
 _PART_OF_LONGER_BEFORE = re.compile(rb"(?:[0-9]\.|(?<![0-9])0,|[0-9A-Fa-f_]-)\Z")
 _PART_OF_LONGER_AFTER = re.compile(rb"\.[0-9]|-[0-9A-Fa-f]")
 _GROUP_BEFORE = re.compile(rb"(?<![0-9A-Za-z-])[0-9]{4} \Z")
@@ -61,10 +61,8 @@ _NAMED_ISSUER = re.compile(rb"4|5[0-8]|2[1-7]|6|3[0-9]|1800|9[27]")
 
 def check_named(data: bytes, end: int) -> Span | None:
     """The hit ends with the twelfth digit after a name such as `card`: less common issuers and lengths count too."""
-    start = end
     floor = max(0, end - _NAMED_HEAD_LONGEST)
-    while start > floor and data[start - 1] in b"0123456789 -":
-        start -= 1
+    start = floor + len(data[floor:end].rstrip(b"0123456789 -"))
     while data[start] in b" -":
         start += 1
     number = _NAMED.match(data, start)
@@ -81,8 +79,7 @@ CREDIT_CARD = Detector(
     expressions=(
         Expression(
             "card.issuer",
-            rf"\b(?:{_SIXTEEN}[ +-]?[0-9]{{4}}[ +-]?[0-9]{{4}}[ +-]?[0-9]{{4}}|{_FIFTEEN}[ -]?[0-9]{{6}}[ -]?[0-9]{{5}}"
-            rf"|{_FOURTEEN}[ -]?[0-9]{{6}}[ -]?[0-9]{{4}})\b",
+            r"\b[2-69][0-9]{3}[ +-]?[0-9]{4}[ +-]?[0-9]{2}[ +-]?[0-9]{2}[ +-]?[0-9]{2,4}\b",
             check_card,
             0.95,
         ),

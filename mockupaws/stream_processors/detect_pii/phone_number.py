@@ -19,7 +19,7 @@ _SHAPE = re.compile(
     re.IGNORECASE,
 )
 _GROUP_END = re.compile(rb"(?<=[0-9])(?:\)|(?![0-9]))")
-_OF_NUMBER = frozenset(b"0123456789 ().-/+")
+_OF_NUMBER = b"0123456789 ().-/+"
 _PART_BEFORE = re.compile(rb"[0-9A-Za-z_+/]\Z|[0-9][.,:-]\Z")
 _DIGIT_AND_SPACE = re.compile(rb"[0-9] \Z")
 _PART_AFTER = re.compile(rb"[0-9A-Za-z_]|[./:-][0-9]")
@@ -150,9 +150,8 @@ def check_followed(data: bytes, end: int) -> Span | None:
 
 def _start_of_number(data: bytes, end: int) -> int:
     """Where the run of digits and separators that the hit ended in begins: with a digit, `(` or `+`."""
-    start, floor = end, max(0, end - 28)
-    while start > floor and data[start - 1] in _OF_NUMBER:
-        start -= 1
+    floor = max(0, end - 28)
+    start = floor + len(data[floor:end].rstrip(_OF_NUMBER))
     run = data[start:end]
     plus = run.rfind(b"+")
     if plus > 0:
