@@ -145,12 +145,19 @@ class _Walk:
         return applied.draft
 
     def _findings(self, prefix: bytes, data: bytes) -> list[Found]:
-        """What is found in `data` where it stands behind `prefix`."""
-        return [
-            found._replace(start=found.start - len(prefix), end=found.end - len(prefix))
-            for found in self._scanner.scan(prefix + data)
-            if found.start >= len(prefix)
-        ]
+        """What is found in `data` where it stands behind `prefix`.
+
+        Of what begins in the prefix (`… IDENTIFIED BY '=` opens a quoted value) it is the part in `data`: dropped, it
+        would hide all findings inside it.
+        """
+        findings: list[Found] = []
+        for found in self._scanner.scan(prefix + data):
+            start, end = found.start - len(prefix), found.end - len(prefix)
+            if start < 0 < end and not is_mark(data[:end]):
+                findings.append(found._replace(start=0, end=end))
+            elif start >= 0:
+                findings.append(found._replace(start=start, end=end))
+        return findings
 
 
 def _type_by_name(name: str, value: str) -> str | None:

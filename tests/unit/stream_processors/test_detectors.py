@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mockupaws.schemas.pii_types import PII_TYPES
+from mockupaws.stream_processors.detect_pii.assigned_value import _MASKED, is_masked
 from mockupaws.stream_processors.detect_pii.compiled_database import ExpressionRefusedError
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
 from mockupaws.stream_processors.detect_pii.scan import Found, Scanner
@@ -145,3 +148,14 @@ def test_time_stays_linear_on_a_megabyte_of_one_piece(scanner: Scanner, piece: s
 def test_ten_thousand_findings_in_one_line(scanner: Scanner) -> None:
     found = scanner.scan(b" ".join(b"u%d@example.com" % number for number in range(10_000)))
     assert len(found) == 10_000
+
+
+_PIECES_OF_MASKS = st.sampled_from(
+    [*"*xX.#_-[]<>({%$?:@ \n", "•", "é", "hunter2", "[EMAIL]", "password", "NULL", "not set", "my_", "your "]
+)
+
+
+@given(st.lists(_PIECES_OF_MASKS, max_size=5).map("".join) | st.text(max_size=12))
+def test_what_is_masked_is_told_as_the_whole_expression_tells_it(text: str) -> None:
+    value = text.encode()
+    assert is_masked(value) == (_MASKED.fullmatch(value.strip()) is not None)

@@ -45,6 +45,22 @@ def test_redacted_attributes_keep_their_shape_and_redact_no_further(attributes: 
     assert json.loads(json.dumps(once)) == once
 
 
+@pytest.mark.parametrize("name", ["ALTER USER bob IDENTIFIED BY '", "x password '", "mysql -p", "run --password "])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEow==\n-----END RSA PRIVATE KEY-----\n",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEow==\n-----END RSA PRIVATE KEY-----'; x",
+        "bob@example.com",
+        "4111 1111 1111 1111 'x'",
+    ],
+)
+def test_a_name_that_opens_a_secret_hides_nothing_of_its_value(name: str, value: str) -> None:
+    once = redact_attributes(_SCANNER, {name: value}).values
+    assert not any(secret in once[name] for secret in ("MIIE", "BEGIN", "bob@", "4111 1111"))
+    assert redact_attributes(_SCANNER, once) == (once, 0, ())
+
+
 @pytest.mark.parametrize(
     ("text", "redacted", "types"),
     [
