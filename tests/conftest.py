@@ -131,7 +131,9 @@ async def make_tenant(settings: Settings, email: str) -> Demo:
     made = Demo(_new_id(), _new_id(), key.text, _new_id())
     connection = await asyncpg.connect(settings.postgres_owner_url, timeout=10)
     try:
-        await connection.execute("INSERT INTO tenants (id, name) VALUES ($1, $2)", made.tenant_id, email)
+        await connection.execute(
+            "INSERT INTO tenants (id, name, tier) VALUES ($1, $2, 'unlimited')", made.tenant_id, email
+        )
         await connection.execute(
             "INSERT INTO users (id, tenant_id, email, password_hash, role) VALUES ($1, $2, $3, '-', 'owner')",
             made.user_id,

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mockupaws import __version__
-from mockupaws.api.authenticate import Authenticator
+from mockupaws.api.authenticate import CACHE_SECONDS, Authenticator
 from mockupaws.api.databases import Databases
 from mockupaws.api.errors import ERRORS
 from mockupaws.api.hints import ReceiptHints
@@ -27,6 +27,9 @@ from mockupaws.api.routing import ApiRoute, Call, Services, answer, endpoint, re
 from mockupaws.api.sign_in import SignIn
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.http_edge import HttpEdge
+from mockupaws.runtime.limits.limiter import Limiter
+from mockupaws.runtime.limits.plan_feed import PlanFeed
+from mockupaws.runtime.redis_client import open_redis, redis_circuit
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import API_REQUESTS, API_SECONDS
 
@@ -35,15 +38,18 @@ async def build_app(settings: Settings) -> Starlette:
     """Opens its pools lazily: it starts, and says it isn't ready, while the database is down."""
     databases = await Databases.open(settings)
     clock = SystemClock()
-    hints = ReceiptHints(settings)
+    redis, circuit = open_redis(settings), redis_circuit()
+    hints = ReceiptHints(redis, circuit, settings.redis_timeout_seconds)
+    limiter = Limiter(settings, redis, circuit, clock)
+    plans = PlanFeed(databases.primary, settings.postgres_timeout_seconds)
     authenticator = Authenticator(settings, databases.primary, clock)
-    sign_in = SignIn(settings, databases, authenticator, clock)
-    services = Services(settings, databases, authenticator, sign_in, hints, clock)
+    sign_in = SignIn(settings, databases, authenticator, limiter, clock)
+    services = Services(settings, databases, authenticator, sign_in, hints, clock, limiter, plans.plans)
     edge = Middleware(HttpEdge, settings, settings.api_host, clock)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        watches = [authenticator.watch_revocations(), authenticator.key_uses.run()]
+        watches = [authenticator.watch_revocations(), authenticator.key_uses.run(), plans.run(CACHE_SECONDS)]
         if settings.postgres_replica_urls:
             watches.append(databases.watch_primary())
         tasks = [asyncio.create_task(watch) for watch in watches]

@@ -26,7 +26,8 @@ ERRORS: dict[str, ErrorKind] = {
         ErrorKind("body_too_large", 413, False, "the body exceeds the limit"),
         ErrorKind("invalid_body", 422, False, "a field of the body is missing, unknown or out of range"),
         ErrorKind("no_tenant_key", 422, False, "the tenant's key can't be made or read: the server lacks its secret"),
-        ErrorKind("too_many_attempts", 429, True, "too many failed sign-ins of this account or from this address"),
+        ErrorKind("rate_limited", 429, True, "the tenant's calls of a minute are used up"),
+        ErrorKind("too_many_attempts", 429, True, "too many sign-ins of this account or from this address"),
         ErrorKind("too_many_tails", 429, True, "this process serves as many live tails as it may"),
         ErrorKind("unavailable", 503, True, "the database can't be reached, or took too long"),
     )
@@ -36,8 +37,11 @@ ERRORS: dict[str, ErrorKind] = {
 class RefusedError(PipelineError):
     """The request is answered with row `code` of the table; `retry_after` in seconds, where waiting helps."""
 
-    def __init__(self, code: str, message: str, retry_after: int | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, retry_after: int | None = None, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.kind = ERRORS[code]
         self.message = message
         self.retry_after = retry_after
+        self.headers = headers or {}

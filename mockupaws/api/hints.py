@@ -8,15 +8,15 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
-from mockupaws.runtime.redis_client import REDIS_UNAVAILABLE, open_redis, redis_circuit
-from mockupaws.runtime.settings import Settings
+from mockupaws.runtime.circuit_breaker import CircuitBreaker
+from mockupaws.runtime.redis_client import REDIS_UNAVAILABLE
 
 
 class ReceiptHints:
-    def __init__(self, settings: Settings) -> None:
-        self._redis = open_redis(settings)
-        self._timeout_seconds = settings.redis_timeout_seconds
-        self._get = redis_circuit().guard(self._get_unguarded)
+    def __init__(self, redis: Redis | None, circuit: CircuitBreaker, timeout_seconds: float) -> None:
+        self._redis = redis
+        self._timeout_seconds = timeout_seconds
+        self._get = circuit.guard(self._get_unguarded)
 
     async def accepted(self, tenant_id: UUID, request_id: UUID) -> int | None:
         """How many entries the gateway accepted; None where it left no hint, or Redis is down."""

@@ -82,6 +82,8 @@ def _responses(route: ApiRoute, schema_of: dict[Any, Any]) -> dict[str, Any]:
     codes = {"invalid_parameter", *(kind.code for kind in EDGE_ERRORS), *route.errors}
     if route.scope is not None or route.signed_in:
         codes |= {"unauthenticated", "forbidden", "unavailable"}
+        if route.limit is not None:
+            codes.add("rate_limited")
     if "{" in route.path:
         codes.add("not_found")
     if route.body is not None:

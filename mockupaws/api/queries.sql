@@ -87,6 +87,17 @@ GROUP BY template_id
 ORDER BY entries DESC
 LIMIT $6;
 
+-- name: tokens_today
+-- Tokens of the tenant's lines this UTC day, and of its last whole minutes: a rate.
+SELECT coalesce(sum(value), 0)::bigint AS tokens,
+       coalesce(sum(value) FILTER (WHERE "timestamp" >= now() - interval '15 minutes'), 0)::bigint AS recent,
+       least(900, greatest(60, extract(epoch FROM now() - date_trunc('day', now(), 'UTC'))))::double precision
+           AS recent_seconds,
+       extract(epoch FROM date_trunc('day', now(), 'UTC') + interval '1 day' - now())::double precision AS resets_in
+FROM scenario_metrics
+WHERE tenant_id = current_tenant() AND metric_type = 'bedrock' AND metric_name = 'tokens'
+  AND "timestamp" >= date_trunc('day', now(), 'UTC');
+
 -- name: find_receipt
 -- What became of one request.
 SELECT request_id, scenario_id, accepted, stored, dead_lettered, received_at FROM ingest_receipts WHERE request_id = $1;

@@ -21,11 +21,15 @@ from mockupaws.api.sign_in import SignIn
 from mockupaws.runtime.audit import Origin
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.errors import place_of
+from mockupaws.runtime.limits.limiter import Limiter
+from mockupaws.runtime.limits.plan_feed import TenantPlans
+from mockupaws.runtime.limits.plans import limit_of
 from mockupaws.runtime.postgres import is_retriable
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import get_logger
 from mockupaws.schemas.accounts import Scope
 from mockupaws.schemas.http.errors import ErrorKind, encode_error
+from mockupaws.schemas.limits import LimitName
 
 MAX_BODY_BYTES = 64 * 1024
 RETRY_AFTER_SECONDS = 1
@@ -41,6 +45,8 @@ class Services:
     sign_in: SignIn
     hints: ReceiptHints
     clock: Clock
+    limiter: Limiter
+    plans: TenantPlans
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is told to stop: answers that go on for long end."""
 
@@ -94,6 +100,8 @@ class ApiRoute:
     """Scope the credential needs; None: none."""
     signed_in: bool = False
     """Without a scope: any valid credential will do; otherwise the route is open to everybody."""
+    limit: LimitName | None = "api_requests"
+    """What each call with a credential counts for. None: calls that tell of a limit, or end what a thief holds."""
     query: type[msgspec.Struct] = NoQuery
     headers: tuple[str, ...] = ()
     """Request headers it reads, beside those all routes do."""
@@ -128,11 +136,18 @@ def endpoint(route: ApiRoute, services: Services) -> Callable[[Request], Awaitab
     """Whatever happens in the handler, the answer is one of the error table or the handler's own."""
 
     async def handle(request: Request) -> Response:
+        response = await answered(request)
+        response.headers.update(getattr(request.state, "limit_headers", {}))
+        return response
+
+    async def answered(request: Request) -> Response:
         request_id = request.state.request_id
         try:
             return await route.handler(await _checked(route, services, request))
         except RefusedError as refused:
-            return refusal(refused.kind, refused.message, request_id, refused.retry_after)
+            response = refusal(refused.kind, refused.message, request_id, refused.retry_after)
+            response.headers.update(refused.headers)
+            return response
         except ClientDisconnect:
             return refusal(ERRORS["malformed_body"], "the body is cut short, or its chunks are malformed", request_id)
         except Exception as error:
@@ -150,6 +165,8 @@ async def _checked(route: ApiRoute, services: Services, request: Request) -> Cal
     principal = None
     if route.scope is not None or route.signed_in:
         principal = await services.authenticator.authenticate(request)
+        if route.limit is not None:
+            request.state.limit_headers = await _admit(services, principal.tenant_id, route.limit)
         if route.scope is not None and route.scope not in principal.scopes:
             if route.records_refusals:
                 refused = Call(request, services, principal, None, None)
@@ -166,6 +183,17 @@ async def _checked(route: ApiRoute, services: Services, request: Request) -> Cal
         except TimeoutError:
             raise RefusedError("body_timeout", f"the body did not arrive within {seconds:g} s") from None
     return Call(request, services, principal, _read_query(request, route.query), body)
+
+
+async def _admit(services: Services, tenant_id: UUID, name: LimitName) -> dict[str, str]:
+    """The headers that tell of the limit. Raises RefusedError (429)."""
+    limit = limit_of(services.plans.find(tenant_id), name, services.settings)
+    if limit is None:
+        return {}
+    verdict = await services.limiter.admit(str(tenant_id), [(limit, 1)])
+    if not verdict.admitted:
+        raise RefusedError("rate_limited", verdict.reason, verdict.retry_after, verdict.headers)
+    return verdict.headers
 
 
 def _read_query(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:

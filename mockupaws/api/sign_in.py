@@ -1,4 +1,7 @@
-"""Signing in, going on, signing out. Repeated failures wait longer and longer, by account and by address.
+"""Signing in, going on, signing out.
+
+Two things hold attempts back, both in `_attempt` and both answered alike: so many a minute for an account from an
+address, whatever came of them; and repeated failures, which wait longer and longer, by account and by address.
 
 An unknown e-mail gets the same answers, after the same work, as a wrong password: nobody learns who has an account.
 """
@@ -32,6 +35,8 @@ from mockupaws.api.sessions import (
 from mockupaws.runtime.access_tokens import SigningSecrets, issue_token
 from mockupaws.runtime.audit import AuditEntry, Origin, append_entry
 from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.limits.limiter import Limiter
+from mockupaws.runtime.limits.plans import sign_in_limit
 from mockupaws.runtime.passwords import check_password
 from mockupaws.runtime.postgres import Connection
 from mockupaws.runtime.settings import Settings
@@ -59,11 +64,19 @@ class SignedIn:
 
 
 class SignIn:
-    def __init__(self, settings: Settings, databases: Databases, authenticator: Authenticator, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        databases: Databases,
+        authenticator: Authenticator,
+        limiter: Limiter,
+        clock: Clock,
+    ) -> None:
         self._settings = settings
         self._secrets = SigningSecrets.of(settings.jwt_secret, settings.jwt_previous_secret)
         self._databases = databases
         self._authenticator = authenticator
+        self._limiter = limiter
         self._clock = clock
         self._checks = asyncio.Semaphore(MAX_CHECKS)
 
@@ -165,6 +178,7 @@ class SignIn:
         """Counts as failed unless the block ends well. Raises RefusedError where it has to wait."""
         account_subject = self._subject("account", name)
         address_subject = self._subject("address", address_group(address))
+        await self._admit(account_subject, address_subject)
         async with self._slot():
             for subject, free in (
                 (address_subject, FREE_FAILURES_OF_ADDRESS),
@@ -181,6 +195,19 @@ class SignIn:
                 raise
             await self._ask("forgive_sign_in", account_subject, address_subject)
             SIGN_INS.labels("accepted").inc()
+
+    async def _admit(self, account_subject: bytes, address_subject: bytes) -> None:
+        """Of this account from this address, right passwords too: each costs a check, and a stolen one isn't rushed."""
+        limit = sign_in_limit(self._settings)
+        if limit is None:
+            return
+        pair = hashlib.sha256(account_subject + address_subject).hexdigest()
+        verdict = await self._limiter.admit(pair, [(limit, 1)])
+        if not verdict.admitted:
+            SIGN_INS.labels("limited").inc()
+            wait = verdict.retry_after
+            message = f"{limit.maximum} sign-ins a {limit.period} of an account are allowed here: wait {wait} s"
+            raise RefusedError("too_many_attempts", message, wait, verdict.headers)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:

@@ -19,7 +19,7 @@ import typer
 
 from mockupaws.cli.client_settings import ClientSettings, read_demo_file
 from mockupaws.cli.probe_ledger import MARK, Change, Probe, ProbeLedger
-from mockupaws.cli.ship_batches import RETRIED_STATUS, describe_answer
+from mockupaws.cli.ship_batches import RETRIED_STATUS, describe_answer, seconds_of
 from mockupaws.runtime.errors import PermanentError
 from mockupaws.runtime.health import HealthReport, HealthServer
 from mockupaws.runtime.telemetry import (
@@ -180,7 +180,8 @@ class Canary:
             if time.monotonic() - began > self._plan.lost_after:
                 self._counts["not_accepted"] += 1
                 return
-            await asyncio.sleep(_SEND_PAUSE_SECONDS)
+            wanted = seconds_of(answer.headers.get("Retry-After")) if answer is not None else None
+            await asyncio.sleep(min(max(_SEND_PAUSE_SECONDS, wanted or 0.0), self._plan.lost_after))
         probe.accepted_at = time.monotonic()
         CANARY_ACK_SECONDS.observe(probe.accepted_at - tried)
         CANARY_LINES.labels("sent").inc(probe.lines)

@@ -22,7 +22,7 @@ COMMANDS = {
     "prices": "Updates, audits and shows the price book.",
     "analyse": "Prints what each line of a file holds; needs no server.",
     "canary": "Sends marked lines through the live system: loss, duplication, freshness.",
-    "tenants": "Shows and adds tenants.",
+    "tenants": "Shows and adds tenants, and what each may use.",
     "audit": "Checks that the log of who did what is as it was written.",
     "doctor": "Checks what can be wrong, and says what to do.",
 }

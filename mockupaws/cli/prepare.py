@@ -90,7 +90,7 @@ async def _make_demo(connection: asyncpg.Connection, installation: Installation)
     if tenant_id is None:
         tenant_id = _new_id()
         hashed = hash_password(installation.secrets["demo_password"])
-        await connection.execute("INSERT INTO tenants (id, name) VALUES ($1, 'Demo')", tenant_id)
+        await connection.execute("INSERT INTO tenants (id, name, tier) VALUES ($1, 'Demo', 'unlimited')", tenant_id)
         await connection.execute(
             "INSERT INTO users (id, tenant_id, email, password_hash, role) VALUES ($1, $2, $3, $4, 'owner')",
             _new_id(),

@@ -173,6 +173,8 @@ class Shipper:
             waited = time.monotonic() - max(began, self._last_accepted)
             if waited > self._patience.give_up_after_seconds:
                 raise GaveUpError(f"nothing accepted for {waited:.0f} s by {url}; the last answer: {problem}")
+            if retry_after is not None and retry_after > self._patience.give_up_after_seconds:
+                raise GaveUpError(f"{url} takes nothing for {retry_after:.0f} s: {problem}")
             await asyncio.sleep((retry_after if retry_after is not None else pause) * random.uniform(1.0, 1.2))  # noqa: S311 (spreads retries)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
@@ -180,18 +182,18 @@ class Shipper:
         while True:
             due, pause, path = await self._receipts.get()
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            receipt = await self._receipt(path)
+            receipt, retry_after = await self._receipt(path)
             if receipt is not None and receipt.state in FINAL_STATES:
                 self.totals.stored += receipt.stored
                 self.totals.dead_lettered += receipt.dead_lettered
                 self._last_confirmed = time.monotonic()
             else:
-                pause = min(pause * 1.5, _RECEIPT_PAUSE_SECONDS[1])
+                pause = max(retry_after or 0.0, min(pause * 1.5, _RECEIPT_PAUSE_SECONDS[1]))
                 self._receipts.put_nowait((time.monotonic() + pause, pause, path))
             self._receipts.task_done()
 
-    async def _receipt(self, path: str) -> Receipt | None:
-        """None while the API is away or doesn't know the request yet."""
+    async def _receipt(self, path: str) -> tuple[Receipt | None, float | None]:
+        """None while the API is away, limits or doesn't know the request yet; and after how long to ask again."""
         try:
             answer = await self._client.get(
                 self._settings.api_url + path,
@@ -199,11 +201,11 @@ class Shipper:
                 timeout=self._patience.request_seconds,
             )
         except httpx.TransportError:
-            return None
+            return None, None
         if answer.status_code == 200:
-            return msgspec.json.decode(answer.content, type=Receipt)
+            return msgspec.json.decode(answer.content, type=Receipt), None
         if answer.status_code in (404, 500) or answer.status_code in RETRIED_STATUS:
-            return None
+            return None, seconds_of(answer.headers.get("Retry-After"))
         raise RefusedError(f"receipt {path}: {describe_answer(answer)}")
 
     async def _wait_for_receipts(self, confirming: list[asyncio.Task[None]], on_progress: Callable[[], None]) -> None:

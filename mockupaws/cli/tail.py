@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mockupaws.cli.client_settings import ClientSettings, read_demo_file
-from mockupaws.cli.ship_batches import RETRIED_STATUS, describe_answer
+from mockupaws.cli.ship_batches import RETRIED_STATUS, describe_answer, seconds_of
 from mockupaws.runtime.errors import PipelineError
 
 _SILENCE_SECONDS = 60.0
@@ -78,6 +78,7 @@ def follow_events(settings: ClientSettings, notes: Console) -> Iterator[ServerEv
                         answer.read()
                         if answer.status_code not in RETRIED_STATUS:
                             raise PipelineError(describe_answer(answer))
+                        pause = max(pause, seconds_of(answer.headers.get("Retry-After")) or 0.0)
                     else:
                         for event in read_events(answer.iter_lines()):
                             pause = 0.2

@@ -15,7 +15,8 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
-from mockupaws.runtime.redis_client import REDIS_UNAVAILABLE, redis_circuit
+from mockupaws.runtime.circuit_breaker import CircuitBreaker
+from mockupaws.runtime.redis_client import REDIS_UNAVAILABLE
 
 RECEIPT_SECONDS = 3600
 IDEMPOTENCY_SECONDS = 24 * 3600
@@ -27,10 +28,10 @@ MAX_WRITES = 1000
 class AcceptedRequests:
     """`redis` None: this process remembers alone."""
 
-    def __init__(self, redis: Redis | None, timeout_seconds: float) -> None:
+    def __init__(self, redis: Redis | None, circuit: CircuitBreaker, timeout_seconds: float) -> None:
         self._redis = redis
         # A request must not pay Redis' timeout each time while it is down.
-        self._circuit = redis_circuit()
+        self._circuit = circuit
         self._get = self._circuit.guard(self._get_unguarded)
         self._execute = self._circuit.guard(self._execute_unguarded)
         self._timeout_seconds = timeout_seconds

@@ -88,8 +88,7 @@ class BodyIntake:
         """The body as sent; holds nothing beyond the limit. Raises RefusedError (408, 413, 503)."""
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > limit:
-            if headers.get("expect", "").lower() != "100-continue":  # who asks first is answered before it sends
-                await _discard(stream)
+            await self.discard(stream, headers)
             raise _too_large(limit)
         pieces: list[bytes] = []
         size = 0
@@ -111,6 +110,11 @@ class BodyIntake:
         finally:
             self._reading.discard(timeout)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def discard(self, stream: AsyncIterable[bytes], headers: Mapping[str, str]) -> None:
+        """Of a request that is refused before its body is read; who asks first (Expect) is answered before it sends."""
+        if headers.get("expect", "").lower() != "100-continue":
+            await _discard(stream)
 
     def stop_within(self, seconds: float) -> None:
         """The process stops: what has not arrived by then is refused, as long as its sender can still be answered."""

@@ -21,6 +21,7 @@ from mockupaws.ingest_gateway.admit import BodyIntake
 from mockupaws.ingest_gateway.authenticate import Authenticator
 from mockupaws.ingest_gateway.errors import ERRORS
 from mockupaws.ingest_gateway.handlers import Gateway, ingest, refuse
+from mockupaws.ingest_gateway.limit_requests import RequestLimits
 from mockupaws.ingest_gateway.openapi import openapi_document
 from mockupaws.ingest_gateway.publish import Publisher
 from mockupaws.ingest_gateway.refresh_directory import RefreshedDirectory
@@ -29,8 +30,10 @@ from mockupaws.ingest_gateway.spool import Spool
 from mockupaws.runtime.clock import Clock, SystemClock
 from mockupaws.runtime.http_edge import HttpEdge
 from mockupaws.runtime.key_uses import KeyUses
+from mockupaws.runtime.limits.limiter import Limiter
+from mockupaws.runtime.limits.plan_feed import TokensToday
 from mockupaws.runtime.postgres import open_pool
-from mockupaws.runtime.redis_client import open_redis
+from mockupaws.runtime.redis_client import open_redis, redis_circuit
 from mockupaws.runtime.settings import Settings
 
 SNAPSHOT_FILE = "gateway-directory.snapshot"
@@ -86,8 +89,11 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
         publisher = Publisher(settings)
         spool = Spool(settings.home, settings.spool_max_bytes, clock, publisher)
         stack.push_async_callback(spool.close)
-        accepted_requests = AcceptedRequests(open_redis(settings), settings.redis_timeout_seconds)
+        redis, circuit = open_redis(settings), redis_circuit()
+        accepted_requests = AcceptedRequests(redis, circuit, settings.redis_timeout_seconds)
         stack.push_async_callback(accepted_requests.close)
+        tokens = TokensToday(pool, settings.postgres_timeout_seconds)
+        limiter = Limiter(settings, redis, circuit, clock)
         gateway = Gateway(
             settings,
             clock,
@@ -97,9 +103,13 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
             spool,
             accepted_requests,
             BodyIntake(settings.publish_max_pending_bytes, settings.http_body_seconds, memory),
+            RequestLimits(settings, limiter, directory.directory.plans, tokens),
             pool,
         )
-        works = (directory.run(), publisher.run(), spool.run(), memory.run(), key_uses.run())
+        works = (
+            directory.run(), publisher.run(), spool.run(), memory.run(), key_uses.run(),
+            tokens.run(settings.limit_refresh_seconds),
+        )  # fmt: skip
         tasks = [asyncio.create_task(work) for work in works]
         for task in tasks:
             task.add_done_callback(_exit_on_failure)
@@ -143,7 +153,7 @@ async def _ready(request: Request) -> Response:
     if ready and gateway.spool.waiting:
         detail["spool"] = f"{gateway.spool.waiting} requests wait for the brokers"
     if gateway.accepted_requests.degraded:
-        detail["redis"] = "down: this process remembers accepted requests alone"
+        detail["redis"] = "down: this process remembers accepted requests, and counts its part of the limits, alone"
     body = msgspec.json.encode({"ready": ready, "lag_seconds": None, "detail": detail})
     return Response(body, 200 if ready else 503, media_type="application/json")
 

@@ -1,4 +1,4 @@
-"""Who may send, and whose each scenario is: the gateway's copy of keys, scenarios and revoked tokens. Pure.
+"""Who may send how much, and whose each scenario is: a copy of keys, plans, scenarios and revoked tokens. Pure.
 
 The copy is refreshed by change and kept on disk, so that ingest goes on while the database is down and even when the
 gateway starts meanwhile. A revoked key is refused once the next refresh brought the change.
@@ -10,7 +10,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from mockupaws.runtime.limits.plan_feed import TenantPlans
 from mockupaws.runtime.revocations import Revocation, RevokedTokens
+from mockupaws.schemas.limits import TenantPlan
 from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
 
 SNAPSHOT_VERSION = 2
@@ -41,13 +43,15 @@ class _Snapshot(msgspec.Struct, array_like=True):
     keys: list[KeyRecord]
     scenarios: list[ScenarioRecord]
     revocations: list[Revocation]
+    plans: list[TenantPlan] = []
 
 
 class Directory:
     """Keys by prefix, and scenarios that aren't deleted by id."""
 
-    def __init__(self, revoked: RevokedTokens) -> None:
+    def __init__(self, revoked: RevokedTokens, plans: TenantPlans) -> None:
         self.revoked = revoked
+        self.plans = plans
         self._keys: dict[str, KeyRecord] = {}
         self._scenarios: dict[bytes, ScenarioRecord] = {}
         self.changed_us = 0
@@ -77,9 +81,8 @@ class Directory:
 
     def to_snapshot(self) -> bytes:
         scenarios = list(self._scenarios.values())
-        return msgspec.msgpack.encode(
-            _Snapshot(SNAPSHOT_VERSION, self.changed_us, list(self._keys.values()), scenarios, self.revoked.all())
-        )
+        keys, revoked, plans = list(self._keys.values()), self.revoked.all(), self.plans.all()
+        return msgspec.msgpack.encode(_Snapshot(SNAPSHOT_VERSION, self.changed_us, keys, scenarios, revoked, plans))
 
     def load_snapshot(self, snapshot: bytes) -> bool:
         """Takes over what `to_snapshot` wrote; False where the bytes are none or of another version."""
@@ -91,4 +94,5 @@ class Directory:
             return False
         self.apply(read.keys, read.scenarios, read.changed_us)
         self.revoked.apply(read.revocations)
+        self.plans.apply(read.plans)
         return True

@@ -26,6 +26,8 @@ ERRORS: dict[str, ErrorKind] = {
         ErrorKind("too_many_entries", 413, False, "the request holds more entries than one request may"),
         ErrorKind("unsupported_media_type", 415, False, "Content-Type or Content-Encoding is none we read"),
         ErrorKind("idempotency_key_reused", 422, False, "another body was accepted under this Idempotency-Key"),
+        ErrorKind("rate_limited", 429, True, "the tenant's requests of a minute are used up"),
+        ErrorKind("quota_exhausted", 429, True, "the tenant's bytes or tokens of the day are used up"),
         ErrorKind("overloaded", 503, True, "too many bytes are held in memory, or wait for the brokers"),
         ErrorKind(
             "not_durable",
@@ -52,8 +54,18 @@ class Rejection(msgspec.Struct, frozen=True):
 class RefusedError(PipelineError):
     """The request is answered with row `code` of the table; `rejected` names its entries where that is why."""
 
-    def __init__(self, code: str, message: str, rejected: list[Rejection] | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        rejected: list[Rejection] | None = None,
+        retry_after: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.kind = ERRORS[code]
         self.message = message
         self.rejected = rejected
+        self.retry_after = retry_after
+        """Seconds, where the usual pause would be in vain."""
+        self.headers = headers or {}

@@ -1,7 +1,7 @@
 """The ingest endpoint, step by step; the steps themselves are beside it.
 
-Order: who (401, 403) → which format (415) → the body (413, 408) → inflate (413, 400) → decode (400, 413) →
-whose scenario (404) → accepted before? (202 `duplicate`, 422) → Kafka, or the spool (503) → 202.
+Order: who (401, 403) → which format (415) → within its limits (429) → the body (413, 408) → inflate (413, 400) →
+decode (400, 413) → whose scenario (404) → accepted before? (202 `duplicate`, 422) → Kafka, or the spool (503) → 202.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from mockupaws.ingest_gateway.authenticate import Authenticator, Principal
 from mockupaws.ingest_gateway.directory import ScenarioRecord
 from mockupaws.ingest_gateway.errors import ERRORS, RETRY_AFTER_SECONDS, RefusedError, Rejection
 from mockupaws.ingest_gateway.inflate_body import content_encodings, inflate_body
+from mockupaws.ingest_gateway.limit_requests import Admission, RequestLimits
 from mockupaws.ingest_gateway.make_durable import make_durable
 from mockupaws.ingest_gateway.protocols.decoded import Decoded, EntryLimits
 from mockupaws.ingest_gateway.protocols.native_json import decode_json
@@ -87,6 +88,7 @@ class Gateway:
     spool: Spool
     accepted_requests: AcceptedRequests
     bodies: BodyIntake
+    limits: RequestLimits
     pool: Pool
     """For what no copy is kept of: a dry run's policy."""
     storing: dict[bytes, asyncio.Future[None]] = field(default_factory=dict)
@@ -113,7 +115,8 @@ async def ingest(request: Request) -> Response:
         if response.status_code == 202:
             INGEST_ACK_SECONDS.observe(asyncio.get_running_loop().time() - began)
     except RefusedError as error:
-        response = refuse(error.kind, error.message, answer_id, error.rejected)
+        response = refuse(error.kind, error.message, answer_id, error.rejected, error.retry_after)
+        response.headers.update(error.headers)
     except ClientDisconnect:
         response = refuse(ERRORS["malformed_body"], "the body is cut short, or its chunks are malformed", answer_id)
     except Exception as error:
@@ -122,16 +125,23 @@ async def ingest(request: Request) -> Response:
         response = refuse(ERRORS["internal"], "an error of ours; send again, or report the request id", answer_id)
     finally:
         INGEST_IN_FLIGHT.dec()
+    response.headers.update(getattr(request.state, "limit_headers", {}))
     INGEST_REQUESTS.labels(str(response.status_code)).inc()
     return response
 
 
-def refuse(kind: ErrorKind, message: str, request_id: str, rejected: list[Rejection] | None = None) -> Response:
+def refuse(
+    kind: ErrorKind,
+    message: str,
+    request_id: str,
+    rejected: list[Rejection] | None = None,
+    retry_after: int | None = None,
+) -> Response:
     """The answer of a row of the error table."""
     body = _Refused(ErrorBody(kind.code, message, kind.retryable, request_id), rejected or [])
     headers = {}
     if kind.status in (429, 503):
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        headers["Retry-After"] = str(retry_after or RETRY_AFTER_SECONDS)
     if kind.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(_encode_json(body), kind.status, headers, "application/json")
@@ -147,8 +157,11 @@ async def _ingest(gateway: Gateway, request: Request, request_id: UUID, now_us: 
         if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY:
             raise RefusedError("invalid_request", f"Idempotency-Key: 1 to {MAX_IDEMPOTENCY_KEY} characters")
         request_id = request_id_of_key(principal.tenant_id, key)
-    with gateway.bodies.share() as share:
-        ingest_request, rejected = await _receive(gateway, request, principal, request_id, now_us, decode, share)
+    admission = await _admit(gateway, request, principal)
+    with admission, gateway.bodies.share() as share:
+        ingest_request, rejected = await _receive(
+            gateway, request, principal, request_id, now_us, decode, share, admission
+        )
         if request.query_params.get("dry_run", "0") not in ("0", "false", ""):
             return await _dry_run(gateway, ingest_request, rejected)
         accepted, body_hash_ = len(ingest_request.entries), ingest_request.body_hash
@@ -167,6 +180,16 @@ async def _ingest(gateway: Gateway, request: Request, request_id: UUID, now_us: 
     return _accept(request_id, accepted, rejected, duplicate)
 
 
+async def _admit(gateway: Gateway, request: Request, principal: Principal) -> Admission:
+    try:
+        admission = await gateway.limits.admit(principal.tenant_id, request.headers)
+    except RefusedError:
+        await gateway.bodies.discard(request.stream(), request.headers)
+        raise
+    request.state.limit_headers = admission.verdict.headers
+    return admission
+
+
 async def _receive(
     gateway: Gateway,
     request: Request,
@@ -175,6 +198,7 @@ async def _receive(
     now_us: int,
     decode: Callable[[bytes, EntryLimits], Decoded],
     share: ByteShare,
+    admission: Admission,
 ) -> tuple[IngestRequest, list[Rejection]]:
     limit = gateway.settings.max_body_bytes
     sent = await gateway.bodies.read(request.stream(), request.headers, limit, share)
@@ -184,6 +208,7 @@ async def _receive(
         share.take(len(body))
     INGEST_BODY_BYTES.inc(len(body))
     decoded = decode(body, entry_limits(gateway.settings, now_us))
+    admission.weigh(len(decoded.entries) + len(decoded.rejected), len(body))
     scenario = await _check_scenario(gateway, principal, decoded.scenario_id)
     if not decoded.entries:
         INGEST_ENTRIES.labels("rejected").inc(len(decoded.rejected))

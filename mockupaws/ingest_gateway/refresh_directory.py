@@ -16,6 +16,7 @@ from mockupaws.ingest_gateway.directory import Directory, KeyRecord, ScenarioRec
 from mockupaws.ingest_gateway.errors import RefusedError
 from mockupaws.runtime.access_tokens import TokenClaims
 from mockupaws.runtime.clock import Clock
+from mockupaws.runtime.limits.plan_feed import PlanFeed
 from mockupaws.runtime.postgres import is_retriable, load_queries
 from mockupaws.runtime.replace_file import replace_file
 from mockupaws.runtime.revocations import RevocationFeed
@@ -43,7 +44,8 @@ class RefreshedDirectory:
         self, pool: Pool, snapshot_path: Path, refresh_seconds: float, timeout_seconds: float, clock: Clock
     ) -> None:
         self.revocations = RevocationFeed(pool, timeout_seconds)
-        self.directory = Directory(self.revocations.tokens)
+        self._plans = PlanFeed(pool, timeout_seconds)
+        self.directory = Directory(self.revocations.tokens, self._plans.plans)
         self._pool = pool
         self._clock = clock
         self._path = snapshot_path
@@ -86,6 +88,7 @@ class RefreshedDirectory:
             newest,
         )
         differs = await self.revocations.refresh(self._clock.now_us()) or differs
+        differs = await self._plans.refresh() or differs
         self._refreshed_at = asyncio.get_running_loop().time()
         if differs:
             try:

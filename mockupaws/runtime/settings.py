@@ -100,6 +100,41 @@ class Settings:
     http_body_seconds: float = 30.0
     """How long a client may take to send a body."""
 
+    limit_free_api_requests: int = 100
+    """Calls of the API a minute for a tenant of the tier `free`; 0: no limit, here and below."""
+    limit_free_ingest_requests: int = 1000
+    """Ingest requests a minute; a large one counts as several. As many looks at receipts."""
+    limit_free_ingest_bytes: int = 1024 * 1024 * 1024
+    """Bytes of ingest bodies, after inflating, a UTC day."""
+    limit_free_ingest_tokens: int = 250_000_000
+    """Tokens of stored lines a UTC day; requests are refused once that many are known."""
+    limit_premium_api_requests: int = 1000
+    """Calls of the API a minute for the tier `premium`."""
+    limit_premium_ingest_requests: int = 10_000
+    """Ingest requests a minute for the tier `premium`."""
+    limit_premium_ingest_bytes: int = 100 * 1024 * 1024 * 1024
+    """Bytes of ingest bodies a day for the tier `premium`."""
+    limit_premium_ingest_tokens: int = 25_000_000_000
+    """Tokens of stored lines a day for the tier `premium`."""
+    limit_enterprise_api_requests: int = 10_000
+    """Calls of the API a minute for the tier `enterprise`."""
+    limit_enterprise_ingest_requests: int = 100_000
+    """Ingest requests a minute for the tier `enterprise`."""
+    limit_enterprise_ingest_bytes: int = 1024 * 1024 * 1024 * 1024
+    """Bytes of ingest bodies a day for the tier `enterprise`."""
+    limit_enterprise_ingest_tokens: int = 250_000_000_000
+    """Tokens of stored lines a day for the tier `enterprise`."""
+    limit_sign_ins: int = 5
+    """Passwords that may be tried a minute for one account from one address, right ones too."""
+    limit_request_entries: int = 1000
+    """Entries above which an ingest request counts as another one."""
+    limit_request_bytes: int = 1024 * 1024
+    """Bytes above which an ingest request counts as another one."""
+    limit_processes: int = 0
+    """Processes that share a limit: while Redis is down each allows its part alone. 0: as many as gateway_workers."""
+    limit_refresh_seconds: float = 10.0
+    """How often the tokens used today are read."""
+
     max_body_bytes: int = 10 * 1024 * 1024
     """Limit of a request body, on the wire and after inflating."""
     max_entries: int = 10_000

@@ -222,6 +222,15 @@ HTTP_REFUSALS = Counter(
     "mockupaws_http_refusals_total", "Requests refused before any route was looked for, by error code.", ["reason"]
 )
 
+# Limits
+
+LIMIT_CHECKS = Counter(
+    "mockupaws_limit_checks_total",
+    "Checks of rate limits, by who answered: the leased slice, redis, or this process alone.",
+    ["answered_by"],
+)
+LIMIT_REFUSALS = Counter("mockupaws_limit_refusals_total", "Requests refused by a limit, by the limit.", ["limit"])
+
 # What each process calls
 
 CIRCUIT_STATE = Gauge(

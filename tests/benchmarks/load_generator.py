@@ -51,7 +51,7 @@ class Outcome(msgspec.Struct):
     cpu_seconds: float
 
 
-class _Connections:
+class Connections:
     """Keep-alive HTTP/1.1 connections to one server; a broken one is dropped."""
 
     def __init__(self, url: str) -> None:
@@ -97,8 +97,8 @@ def _content_length(head: bytes) -> int:
 class LoadGenerator:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._gateway = _Connections(plan.ingest_url)
-        self._api = _Connections(plan.api_url)
+        self._gateway = Connections(plan.ingest_url)
+        self._api = Connections(plan.api_url)
         self._requests = [
             (
                 f"POST /api/v1/ingest HTTP/1.1\r\nHost: bench\r\nX-API-Key: {plan.api_key}\r\n"

@@ -84,6 +84,8 @@ FUNCTIONS: dict[str, str] = {
     "changed_policies": API_ONLY,
     "changed_policies_with_keys": API_ONLY,
     "revocations_since": API_ONLY,
+    "changed_limits": API_ONLY,
+    "tokens_today": API_ONLY,
     "attach_partition": OWNER_ONLY,
     "make_log_partition": OWNER_ONLY,
     "make_metric_partition": OWNER_ONLY,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 
 from mockupaws.ingest_gateway.directory import Directory, KeyRecord, ScenarioRecord
+from mockupaws.runtime.limits.plan_feed import TenantPlans
 from mockupaws.runtime.revocations import Revocation, RevokedTokens
 
 KEY = KeyRecord("abc", b"t" * 16, b"h" * 32, ["ingest"], None, False)
@@ -10,7 +11,7 @@ SCENARIO = ScenarioRecord(b"s" * 16, b"t" * 16, False)
 
 
 def test_changes() -> None:
-    directory = Directory(RevokedTokens())
+    directory = Directory(RevokedTokens(), TenantPlans())
     assert directory.apply([KEY], [SCENARIO], 5)
     assert not directory.apply([KEY], [SCENARIO], 3)
     assert directory.changed_us == 5
@@ -22,9 +23,9 @@ def test_changes() -> None:
 
 
 def test_snapshot_round_trip() -> None:
-    directory, again = Directory(RevokedTokens()), Directory(RevokedTokens())
+    directory, again = Directory(RevokedTokens(), TenantPlans()), Directory(RevokedTokens(), TenantPlans())
     directory.apply([KEY], [SCENARIO], 5)
     directory.revoked.apply([Revocation(b"r" * 16, 9)])
     assert again.load_snapshot(directory.to_snapshot())
     assert again.to_snapshot() == directory.to_snapshot()
-    assert not Directory(RevokedTokens()).load_snapshot(b"other")
+    assert not Directory(RevokedTokens(), TenantPlans()).load_snapshot(b"other")
