@@ -135,7 +135,8 @@ class Limiter:
                 self._shares.popitem(last=False)
         else:
             self._shares.move_to_end(key)
-            share.limit = limit
+            if share.limit != limit:
+                share.change_limit(limit)
         return share
 
 

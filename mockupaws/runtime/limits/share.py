@@ -41,6 +41,11 @@ class Share:
     used_alone: Window | None = None
     """The part of it that Redis has to be told of."""
 
+    def change_limit(self, limit: Limit) -> None:
+        """An operator changed the number: what the old one allowed or refused says nothing any more."""
+        self.limit = limit
+        self.leased_until = self.refused_until = 0.0
+
     def repeats_refusal(self, cost: int, now: float) -> bool:
         return now < self.refused_until and cost >= self.refused_cost
 

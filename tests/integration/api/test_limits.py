@@ -25,7 +25,9 @@ LOGIN = "/api/v1/auth/login"
 
 @pytest.fixture
 async def settings(settings: Settings) -> Settings:
-    return dataclasses.replace(settings, limit_free_api_requests=20, limit_free_ingest_requests=40, limit_sign_ins=5)
+    return dataclasses.replace(
+        settings, limit_free_api_requests=20, limit_free_ingest_requests=40, limit_sign_ins=5, redis_timeout_seconds=2.0
+    )
 
 
 @pytest.fixture

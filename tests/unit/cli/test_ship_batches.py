@@ -93,6 +93,25 @@ async def test_nothing_gets_through() -> None:
         await ship(Servers(lambda _request, _call: httpx.Response(503)))
 
 
+async def test_a_quota_that_is_used_up_for_hours_is_not_waited_for() -> None:
+    error = {"error": {"code": "quota_exhausted", "message": "come again in 2:00:00", "retryable": True}}
+    servers = Servers(lambda _request, _call: httpx.Response(429, json=error, headers={"Retry-After": "7200"}))
+    with pytest.raises(GaveUpError, match="takes nothing for 7200 s: HTTP 429 quota_exhausted: come again in 2:00:00"):
+        await ship(servers)
+    assert servers.calls <= 4
+
+
+async def test_receipts_are_asked_for_again_after_the_time_a_limit_names() -> None:
+    def answer(request: httpx.Request, _call: int) -> httpx.Response | None:
+        if request.method == "GET" and not asked:
+            asked.append(request.url.path)
+            return httpx.Response(429, headers={"Retry-After": "0.5"})
+        return None
+
+    asked: list[str] = []
+    assert (await ship(Servers(answer))).totals.stored == 25
+
+
 async def test_a_refusal_stops_with_its_reason() -> None:
     error = {"error": {"code": "scenario_not_found", "message": "no such scenario", "retryable": False}}
     servers = Servers(lambda _request, _call: httpx.Response(404, json=error))

@@ -17,12 +17,12 @@ def test_every_row_answers_in_one_shape(code: str) -> None:
         "retryable": ERRORS[code].retryable,
         "request_id": "id",
     }
-    assert ("retry-after" in response.headers) == (response.status_code == 503)
+    assert ("retry-after" in response.headers) == (response.status_code in (429, 503))
 
 
 def test_a_client_error_is_never_worth_resending() -> None:
     for kind in ERRORS.values():
-        assert kind.retryable == (kind.status in (408, 503))
+        assert kind.retryable == (kind.status in (408, 429, 503))
 
 
 def test_openapi_names_every_refusal_of_ingest() -> None:
