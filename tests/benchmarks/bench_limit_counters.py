@@ -84,7 +84,7 @@ def main() -> int:
                 subprocess.Popen([*command, "--check", load], stdout=subprocess.PIPE, env=os.environ)
                 for _ in range(PROCESSES)
             ]
-            results = [json.loads(child.communicate()[0]) for child in children]
+            results = [json.loads(child.communicate()[0].splitlines()[-1]) for child in children]
         finally:
             valkey.terminate()
             valkey.wait(10)
