@@ -125,7 +125,8 @@ class Share:
             else:
                 started = now - seconds_of_day if limit.seconds == DAY_SECONDS else now
                 self.alone = Window(limit.seconds, limit.slides, started)
-            self.alone.add(self.debt, now)
+            # What Redis hasn't been told yet isn't in what it last said: otherwise each new outage would allow it anew.
+            self.alone.add(self.debt + self._counted_alone(now), now)
         return self.alone
 
     def use_alone(self, units: int, now: float) -> None:

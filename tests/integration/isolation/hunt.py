@@ -296,6 +296,8 @@ class _Questions:
             return allowed
         if self.caller == "nobody":
             return 401
+        if self.rule.scope == "any":
+            return allowed
         is_key = self.caller.startswith("key: ")
         if self.rule.scope == "signed in":
             return 403 if is_key else allowed

@@ -32,7 +32,7 @@ class Case:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteRule:
     scope: str
-    """Scope the credential needs; `open`: none is needed; `signed in`: any credential of a user."""
+    """Scope the credential needs; `open`: none is needed; `signed in`: any credential of a user; `any`: any at all."""
     cases: tuple[Case, ...] = (Case(),)
     also: tuple[str, ...] = ()
     """Scopes without which an own thing is refused all the same: nobody gives what they don't have."""
@@ -75,6 +75,7 @@ API_RULES: dict[tuple[str, str], RouteRule] = {
         scope="signed in", audited="password.changed",
         cases=(Case(body={"current_password": "{password}", "new_password": "{password}!"}, own=204, shows=False),),
     ),
+    ("GET", "/api/v1/limits"): RouteRule(scope="any", cases=(Case(shows=False),)),
     ("GET", "/api/v1/users"): RouteRule(scope="manage", cases=(Case(), PAGE)),
     ("POST", "/api/v1/users"): RouteRule(
         scope="manage", also=("read",), fresh="new_email", audited="user.created",

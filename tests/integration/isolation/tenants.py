@@ -65,7 +65,7 @@ async def seed(owner: Pool, settings: Settings, tenant: Tenant, now: datetime) -
     scenario_id, other_scenario_id, request_id, letter_id = (_new_id(now) for _ in range(4))
     log_ids = [uuid.UUID(bytes=EntryIds(os.urandom(16), int(now.timestamp() * 1e6))[0]) for _ in range(3)]
     pepper = settings.api_key_pepper
-    await owner.execute("INSERT INTO tenants (id, name) VALUES ($1, $2)", tenant.id, tenant.canary)
+    await owner.execute("INSERT INTO tenants (id, name, tier) VALUES ($1, $2, 'unlimited')", tenant.id, tenant.canary)
     users = {role: _new_id(now) for role in ROLES}
     for role, user_id in users.items():
         await insert_user(owner, tenant, user_id, tenant.email(role), role)

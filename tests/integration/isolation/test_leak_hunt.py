@@ -41,6 +41,7 @@ async def pooled(settings: Settings, tmp_path: Path) -> AsyncIterator[Settings]:
             postgres_api_url=url,
             redis_url=address,
             tenant_key_secret="a secret of the test's own, long enough",
+            limit_sign_ins=0,
         )
 
 
