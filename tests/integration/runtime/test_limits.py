@@ -211,26 +211,6 @@ async def test_without_redis_each_process_allows_its_part(valkey: Valkey, fault:
         assert 50_000 <= state.count <= 50_200, "what the stopped server was still asked for counts once, too"
 
 
-async def test_a_redis_that_comes_and_goes_allows_no_part_twice(valkey: Valkey) -> None:
-    """As under load that makes every other call late: each answer is followed by another outage."""
-    subject, clock = str(uuid.uuid4()), FrozenClock()
-    circuit = CircuitBreaker("redis", lambda error: True, BreakerLimits(failure_threshold=10**9))
-    settings = dataclasses.replace(valkey.settings, redis_timeout_seconds=0.2)
-    async with limiters(settings, 1, clock, circuit) as (limiter,):
-        given = 0
-        for _ in range(6):
-            os.kill(valkey.process.pid, signal.SIGSTOP)
-            given += await admitted(limiter, subject, 2)
-            os.kill(valkey.process.pid, signal.SIGCONT)
-            clock.now += LEASE_SECONDS * 2
-            given += await admitted(limiter, subject, 1)
-            os.kill(valkey.process.pid, signal.SIGSTOP)
-            given += await admitted(limiter, subject, 2, MINUTE, 400)  # its half is 500 units
-            os.kill(valkey.process.pid, signal.SIGCONT)
-            clock.now += LEASE_SECONDS * 2
-        assert given <= 6 * 3 + 2
-
-
 async def test_a_process_without_redis_counts_alone() -> None:
     alone = Limiter(Settings(), None, redis_circuit(), SystemClock(), FrozenClock())
     assert await admitted(alone, "s", 1200) == 1000  # a frozen clock
