@@ -3,7 +3,7 @@
 -- name: make_tenants
 -- 50 tenants with one scenario each; $1 is the architecture.
 WITH made AS (
-    INSERT INTO tenants (id, name) SELECT md5('tenant ' || n)::uuid, 'Benchmark ' || n FROM generate_series(1, 50) AS n
+    INSERT INTO tenants (id, name, tier) SELECT md5('tenant ' || n)::uuid, 'Benchmark ' || n, 'unlimited' FROM generate_series(1, 50) AS n
 )
 INSERT INTO scenarios (id, tenant_id, name, region, architecture)
 SELECT md5('scenario ' || n)::uuid, md5('tenant ' || n)::uuid, 'Benchmark ' || n, 'us-east-1', $1::jsonb
