@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
-import hypothesis as _hypothesis  # noqa: F401 - its plugin imports it last of all otherwise, where CPython 3.11 may fail
+import hypothesis  # first of all: its plugin imports it last otherwise, where CPython 3.11 may fail
 import pytest
 
 from mockupaws.archive.lifecycle import maintain
@@ -33,6 +33,10 @@ from mockupaws.schemas.identifiers import new_request_id
 TEMPLATE = "template_migrated"
 ROLES = ("mockupaws_owner", "mockupaws_sink", "mockupaws_api")
 START_SECONDS = 120
+
+# How long an example takes says nothing on a machine that is shared.
+hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ _ENTRIES = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(_ENTRIES, max_size=6))
 def test_a_batch_gives_what_each_entry_gives_alone(entries: list[Entry]) -> None:
     lines = _ANALYSER.analyse_request(_request(entries)).lines

@@ -57,7 +57,7 @@ _LINES = st.text() | st.lists(_PIECES, max_size=40).map("".join)
 
 
 @pytest.mark.parametrize("encoding", TOKEN_ENCODINGS)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(texts=st.lists(_LINES, min_size=5, max_size=15))
 def test_fuzzed_text_is_counted_as_tiktoken_does(texts: list[str], encoding: TokenEncoding) -> None:
     assert _COUNT(texts, encoding) == by_tiktoken(texts, encoding)

@@ -22,7 +22,7 @@ _GLUE = [*" \t\n=:;,.@/-_'\"\\&?#%[](){}<>*", "é", "\0", "a", "1", ": ", '":"',
 _TEXTS = st.lists(st.sampled_from(_PIECES + _GLUE * 4) | st.text(max_size=4), max_size=8).map("".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(_TEXTS)
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     once = redact_text(_SCANNER, text).text
@@ -36,7 +36,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(_TEXTS | st.sampled_from(["password", "token", "ssn"]), _JSON, max_size=3))
 def test_redacted_attributes_keep_their_shape_and_redact_no_further(attributes: dict[str, Any]) -> None:
     once = redact_attributes(_SCANNER, attributes).values

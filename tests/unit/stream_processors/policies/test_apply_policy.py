@@ -235,7 +235,7 @@ _JSON = st.dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_TEXTS, _JSON, _POLICIES)
 def test_redacting_twice_changes_nothing_more_under_any_policy(
     text: str, attributes: dict[str, Any], document: dict[str, Any]
@@ -249,7 +249,7 @@ def test_redacting_twice_changes_nothing_more_under_any_policy(
     assert set(types_of_mask(twice.pii_mask)) <= flagged
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(_TEXTS, _JSON), max_size=5), _POLICIES, st.randoms())
 def test_the_order_of_entries_does_not_matter(
     pairs: list[tuple[str, dict[str, Any]]], document: dict[str, Any], order: random.Random
@@ -263,7 +263,7 @@ def test_the_order_of_entries_does_not_matter(
     assert shuffled == [forward[place] for place in places]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_TEXTS, _JSON)
 def test_a_policy_that_masks_everything_gives_what_none_gives(text: str, attributes: dict[str, Any]) -> None:
     masking = policy_of(
