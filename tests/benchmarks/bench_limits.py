@@ -61,7 +61,7 @@ async def send(load: Load) -> Answers:
     connections = Connections(load.ingest_url)
     body = json.dumps({"scenario_id": load.scenario_id, "logs": [{"message": "one line of a benchmark" * 5}]}).encode()
     head = (
-        f"POST /api/v1/ingest HTTP/1.1\r\nHost: bench\r\nX-API-Key: {load.api_key}\r\n"
+        f"POST /api/v1/ingest HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {load.api_key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode()
     answers = Answers()

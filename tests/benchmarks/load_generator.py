@@ -101,7 +101,7 @@ class LoadGenerator:
         self._api = Connections(plan.api_url)
         self._requests = [
             (
-                f"POST /api/v1/ingest HTTP/1.1\r\nHost: bench\r\nX-API-Key: {plan.api_key}\r\n"
+                f"POST /api/v1/ingest HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {plan.api_key}\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode(),
                 body,
             )
@@ -144,7 +144,7 @@ class LoadGenerator:
             await self._probe(msgspec.json.decode(answer)["receipt"], acked)
 
     async def _probe(self, receipt: str, acked: float) -> None:
-        head = f"GET {receipt} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {self._plan.api_key}\r\n\r\n".encode()
+        head = f"GET {receipt} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self._plan.api_key}\r\n\r\n".encode()
         while time.perf_counter() - acked < _PROBE_LIMIT_SECONDS:
             try:
                 status, answer = await self._api.call(head, b"")
