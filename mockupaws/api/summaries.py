@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from mockupaws.api.queries import SQL
-from mockupaws.cost_model.quantities import MetricTotal, Quantities
+from mockupaws.cost_model.quantities import MetricTotal, Quantities, volume_step
 from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.distributions import Counts
-from mockupaws.schemas.rollups import RollupMetric
+from mockupaws.schemas.rollups import ROLLUP_METRICS, RollupMetric
 
 _HOUR = timedelta(hours=1)
 _BATCHES = ("sqs", "blocks")
+_ENTRIES = next(metric for metric in ROLLUP_METRICS if metric[:2] == ("ingest", "entries"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,18 @@ async def quantities_of(connection: Connection, coverage: Coverage) -> Quantitie
         rows += await connection.fetch(SQL["minute_totals"], scenario_id, *minutes)
     batched = await measured_counts(connection, coverage, [_BATCHES])
     entries = [row for row in rows if (row["metric_type"], row["metric_name"]) == ("ingest", "entries")]
+    first = min((_epoch(row["first_minute"]) for row in entries), default=None)
+    last = max((_epoch(row["last_minute"]) for row in entries), default=None)
+    step = volume_step(first, last)
+    volumes = await measured_series(connection, coverage.window, _ENTRIES, step) if entries else []
     return Quantities.of_totals(
         (MetricTotal(row["metric_type"], row["metric_name"], row["value"]) for row in rows),
-        min((_epoch(row["first_minute"]) for row in entries), default=None),
-        max((_epoch(row["last_minute"]) for row in entries), default=None),
+        first,
+        last,
         sum(row["minutes"] for row in entries),
         dict(sorted(batched[_BATCHES].items())),
+        {_epoch(start): count for start, count in volumes},
+        step,
     )
 
 

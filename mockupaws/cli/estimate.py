@@ -26,7 +26,7 @@ from mockupaws.cost_model.architecture import Architecture, architecture_of
 from mockupaws.cost_model.bill import Bill, bill, bill_document
 from mockupaws.cost_model.pattern_costs import PatternCost, PatternTotals, price_patterns
 from mockupaws.cost_model.price_file import prices_in_force
-from mockupaws.cost_model.quantities import Quantities, quantities_of_deltas
+from mockupaws.cost_model.quantities import Quantities, quantities_of_deltas, volume_step, volumes_of_minutes
 from mockupaws.cost_model.tokenizers import model_tokens, tokenizer_of
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.errors import PermanentError, PipelineError
@@ -96,19 +96,22 @@ def quantities_of(measured: Measured, hours: float | None) -> Quantities:
     """
     totals = quantities_of_deltas(measured.deltas)
     requests = max(-(-totals.entries // REQUEST_LINES), -(-totals.size_bytes // MAX_BATCH_BYTES))
+    totals = dataclasses.replace(totals, requests=requests)
+    if hours is not None and totals.entries:
+        last, spanned = totals.first_minute or 0, max(1, round(hours * 60))
+        first = last - (spanned - 1) * _MINUTE_SECONDS
+        return dataclasses.replace(totals, first_minute=first, active_minutes=spanned, volumes={})
     minutes = measured.minutes
-    if hours is not None:
-        last = totals.first_minute or 0
-        spanned = max(1, round(hours * 60))
-        minutes = {last - back * _MINUTE_SECONDS for back in range(spanned)}
     if not minutes or not totals.entries:
-        return dataclasses.replace(totals, requests=requests)
+        return totals
+    step = volume_step(min(minutes), max(minutes))
     return dataclasses.replace(
         totals,
-        requests=requests,
         first_minute=min(minutes),
         last_minute=max(minutes),
         active_minutes=len(minutes),
+        volumes=volumes_of_minutes(minutes, step),
+        volume_seconds=step,
     )
 
 

@@ -41,8 +41,8 @@ class Measured:
     deltas: list[Delta] = field(default_factory=list)
     """All of one minute, whatever the lines' own timestamps; without the count of requests, as there were none."""
     counts: ReadCounts = field(default_factory=ReadCounts)
-    minutes: set[int] = field(default_factory=set)
-    """Minutes of the lines' own timestamps, epoch s; empty where lines name none."""
+    minutes: Counter[int] = field(default_factory=Counter)
+    """Lines by the minute of their own timestamps, epoch s; empty where lines name none."""
     arrivals: Arrivals = field(default_factory=Arrivals)
     """Seconds of the lines' own timestamps."""
     unsent_sizes: list[int] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Measured:
     def add(self, other: Measured) -> None:
         self.deltas = merge(chain(self.deltas, other.deltas))
         self.counts.add(other.counts)
-        self.minutes |= other.minutes
+        self.minutes.update(other.minutes)
         self.arrivals.add(other.arrivals)
         for found in other.patterns.patterns():
             self.patterns.add(found.template, found.size_bytes, found.tokens, found.sqs_blocks, found.entries)
@@ -127,7 +127,9 @@ def measure_chunk(chunk: Chunk, source: str, now_us: int, encoding: TokenEncodin
     entries = list(reader.entries_of(chunk))
     request = IngestRequest(_NO_ID, _NO_ID, _NO_ID, now_us, _NO_ID, entries, token_encoding=encoding)
     seconds = Counter(entry.timestamp_us // _SECOND_US for entry in entries if entry.timestamp_us is not None)
-    minutes = {second // 60 * 60 for second in seconds}
+    minutes: Counter[int] = Counter()
+    for second, count in seconds.items():
+        minutes[second // 60 * 60] += count
     analysed = _analyser().analyse_request(request)
     deltas = [
         msgspec.structs.replace(delta, counts=None) if delta.metric_name == "blocks" else delta  # no request of `send`

@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mockupaws.cost_model.bill import Amounts, Bill, Estimate, LineItem, UnpricedItem
+from mockupaws.cost_model.bill import Bill
 from mockupaws.cost_model.pattern_costs import PatternCost
+from mockupaws.cost_model.price_usage import Amounts, Estimate, LineItem, UnpricedItem
 from mockupaws.cost_model.profile import ArrivalRate, Profile, Spread
 from mockupaws.cost_model.quantities import Quantities
 

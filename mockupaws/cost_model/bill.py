@@ -1,14 +1,15 @@
 """The bill: what the measured traffic costs, and what a month of it would, as a range.
 
-The range is of usage, not of prices. low: every batch full, no receive in vain, fewer tokens by the model's count.
-likely: batches as full as the way the lines arrived allows, pollers idle while no line came. high: one line a call
-and an invocation, pollers idle all the time, more tokens. Each step's module says so for its quantities.
+The range is of usage, not of prices. It has two parts. How full batches are and how often something is done in vain:
+low: every batch full, no receive in vain, fewer tokens by the model's count. likely: batches as full as the way the
+lines arrived allows, pollers idle while no line came. high: one line a call and an invocation, pollers idle all the
+time, more tokens. And, for the month, how much traffic it will have, from the measured spread (projection.py): low is
+the low end of the lesser traffic, high the high end of the greater. Each step's module says so for its quantities.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -16,57 +17,14 @@ import msgspec
 from mockupaws.cost_model.architecture import Architecture, Model
 from mockupaws.cost_model.bedrock import bedrock_usage
 from mockupaws.cost_model.lambda_ import lambda_usage
-from mockupaws.cost_model.prices import PriceBook, PriceRow, charges, unpriced_part
-from mockupaws.cost_model.quantities import MONTH_SECONDS, Quantities, Traffic, measured_traffic, monthly_traffic
+from mockupaws.cost_model.price_usage import Estimate, price_usage
+from mockupaws.cost_model.prices import PriceBook
+from mockupaws.cost_model.projection import Projected, Projection, project_month
+from mockupaws.cost_model.quantities import MONTH_SECONDS, Quantities, Traffic, measured_traffic, scaled_traffic
 from mockupaws.cost_model.sqs import sqs_usage
+from mockupaws.cost_model.storage import api_gateway_usage, archive_usage, log_group_usage, transfer_out_usage
 from mockupaws.cost_model.tokenizers import is_estimated, tokenizer_of
-from mockupaws.cost_model.usage import NOTHING, Range, Usage
-
-
-class Amounts(msgspec.Struct, frozen=True):
-    low: Decimal
-    likely: Decimal
-    high: Decimal
-
-
-class PriceReference(msgspec.Struct, frozen=True):
-    row: str
-    source: str
-    taken_from: str
-    effective_date: str
-    checked_date: str
-
-
-class LineItem(msgspec.Struct, frozen=True):
-    service: str
-    name: str
-    quantity: Amounts
-    """Counted singly: requests, GB-seconds, tokens."""
-    formula: str
-    unit: str
-    unit_price: Decimal
-    price: PriceReference
-    amount: Amounts
-    """quantity / units in `unit` × unit_price, in the bill's currency, not rounded."""
-    estimated: bool = False
-    """Whether the quantity rests on tokens that are not the model's own count."""
-
-
-class UnpricedItem(msgspec.Struct, frozen=True):
-    service: str
-    name: str
-    quantity: Amounts
-    formula: str
-    reason: str
-    estimated: bool = False
-
-
-class Estimate(msgspec.Struct, frozen=True):
-    span_seconds: int
-    items: list[LineItem]
-    unpriced: list[UnpricedItem]
-    """What has no price: not in the total."""
-    total: Amounts
+from mockupaws.cost_model.usage import Usage, between
 
 
 class Bill(msgspec.Struct, frozen=True):
@@ -81,21 +39,56 @@ class Bill(msgspec.Struct, frozen=True):
     complete: bool
     """False where something is unpriced: the totals are then too low."""
     assumptions: list[str]
+    projection: Projection
+    """How the month follows from what was seen."""
 
 
-def bill(quantities: Quantities, architecture: Architecture, prices: PriceBook) -> Bill:
-    measured = _estimate(measured_traffic(quantities), architecture, prices, free=False)
-    month = _estimate(monthly_traffic(quantities), architecture, prices, free=architecture.free_tier)
+def bill(quantities: Quantities, architecture: Architecture, prices: PriceBook, month: Projected | None = None) -> Bill:
+    """`month`: what `project_month` says of these quantities and this growth, where it is known already."""
+    factors, projection = month or project_month(quantities, architecture.growth)
+    seen = usage_of(measured_traffic(quantities), architecture)
+    low, likely, high = (
+        usage_of(scaled_traffic(quantities, factor, MONTH_SECONDS), architecture)
+        for factor in (factors.low, factors.likely, factors.high)
+    )
+    region = architecture.region
+    measured = price_usage(seen, region, prices, quantities.span_seconds, free=False)
+    of_month = price_usage(between(low, likely, high), region, prices, MONTH_SECONDS, free=architecture.free_tier)
     return Bill(
         currency=prices.currency,
-        region=architecture.region,
+        region=region,
         price_book=prices.name,
         prices_checked=prices.checked_date,
         measured=measured,
-        month=month,
-        complete=not (measured.unpriced or month.unpriced),
-        assumptions=_assumptions(quantities, architecture),
+        month=of_month,
+        complete=not (measured.unpriced or of_month.unpriced),
+        assumptions=_assumptions(quantities, architecture, projection),
+        projection=projection,
     )
+
+
+def likely_total(traffic: Traffic, architecture: Architecture, prices: PriceBook) -> Decimal:
+    """The likely month alone, of `likely_traffic`: for comparing many variants quickly."""
+    usages = usage_of(traffic, architecture)
+    priced = price_usage(usages, architecture.region, prices, MONTH_SECONDS, free=architecture.free_tier)
+    return priced.total.likely
+
+
+def likely_traffic(quantities: Quantities, month: Projected) -> Traffic:
+    return scaled_traffic(quantities, month[0].likely, MONTH_SECONDS)
+
+
+def usage_of(traffic: Traffic, architecture: Architecture) -> list[Usage]:
+    """What each part of the architecture uses, in the order a line goes through them."""
+    return [
+        *api_gateway_usage(traffic, architecture),
+        *sqs_usage(traffic, architecture),
+        *lambda_usage(traffic, architecture),
+        *bedrock_usage(traffic, architecture),
+        *log_group_usage(traffic, architecture),
+        *archive_usage(traffic, architecture),
+        *transfer_out_usage(traffic, architecture),
+    ]
 
 
 def bill_document(subject: msgspec.Struct) -> dict[str, Any]:
@@ -116,75 +109,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _estimate(traffic: Traffic, architecture: Architecture, prices: PriceBook, *, free: bool) -> Estimate:
-    usages = [
-        *sqs_usage(traffic, architecture.queue),
-        *lambda_usage(traffic, architecture.function),
-        *bedrock_usage(traffic, architecture.model),
-    ]
-    items: list[LineItem] = []
-    unpriced: list[UnpricedItem] = []
-    for meter, group in groupby(usages, key=lambda usage: usage.meter):
-        tiers = prices.tiers(meter, architecture.region)
-        if tiers and free:
-            tiers = prices.with_free_quantity(tiers)
-        used = NOTHING
-        for usage in group:
-            if tiers:
-                items.extend(_line_items(usage, tiers, used))
-                unpriced.extend(_beyond_known_tiers(usage, tiers, used, architecture.region))
-            else:
-                unpriced.append(_unpriced(usage, architecture.region))
-            used += usage.quantity
-    total = Amounts(
-        sum((item.amount.low for item in items), Decimal(0)),
-        sum((item.amount.likely for item in items), Decimal(0)),
-        sum((item.amount.high for item in items), Decimal(0)),
-    )
-    return Estimate(traffic.span_seconds, items, unpriced, total)
-
-
-def _line_items(usage: Usage, tiers: tuple[PriceRow, ...], used: Range) -> list[LineItem]:
-    """One item per tier the usage reaches; `used` is what earlier items of the same meter took of the tiers."""
-    low = {charge.row.id: charge for charge in charges(tiers, used.low, usage.quantity.low)}
-    likely = {charge.row.id: charge for charge in charges(tiers, used.likely, usage.quantity.likely)}
-    high = {charge.row.id: charge for charge in charges(tiers, used.high, usage.quantity.high)}
-    reached = [row for row in tiers if row.id in low or row.id in likely or row.id in high] or [tiers[0]]
-    zero = Decimal(0)
-    return [
-        LineItem(
-            service=usage.service,
-            name=usage.name,
-            quantity=Amounts(*(part[row.id].quantity if row.id in part else zero for part in (low, likely, high))),
-            formula=usage.formula,
-            unit=row.unit,
-            unit_price=row.price,
-            price=PriceReference(row.id, row.source, row.taken_from, row.effective_date, row.checked_date),
-            amount=Amounts(*(part[row.id].amount if row.id in part else zero for part in (low, likely, high))),
-            estimated=usage.estimated,
-        )
-        for row in reached
-    ]
-
-
-def _beyond_known_tiers(usage: Usage, tiers: tuple[PriceRow, ...], used: Range, region: str) -> list[UnpricedItem]:
-    beyond = Amounts(
-        unpriced_part(tiers, used.low, usage.quantity.low),
-        unpriced_part(tiers, used.likely, usage.quantity.likely),
-        unpriced_part(tiers, used.high, usage.quantity.high),
-    )
-    if not beyond.high:
-        return []
-    reason = f"no price of {usage.meter} in {region} from {tiers[-1].to_quantity:,} a month on"
-    return [UnpricedItem(usage.service, usage.name, beyond, usage.formula, reason, usage.estimated)]
-
-
-def _unpriced(usage: Usage, region: str) -> UnpricedItem:
-    quantity = Amounts(usage.quantity.low, usage.quantity.likely, usage.quantity.high)
-    reason = f"no price of {usage.meter} in {region}"
-    return UnpricedItem(usage.service, usage.name, quantity, usage.formula, reason, usage.estimated)
-
-
 def _token_assumptions(quantities: Quantities, model: Model) -> list[str]:
     tokenizer, totals = tokenizer_of(model.id), quantities.token_totals
     lines = []
@@ -201,19 +125,56 @@ def _token_assumptions(quantities: Quantities, model: Model) -> list[str]:
     return lines
 
 
-def _assumptions(quantities: Quantities, architecture: Architecture) -> list[str]:
+def _assumptions(quantities: Quantities, architecture: Architecture, projection: Projection) -> list[str]:
     span = quantities.span_seconds
     lines = [
-        "Each log line is one SQS message and is handled by the function once; failed invocations are not repeated.",
-        "Low: every batch is full and no receive comes back empty. Likely: no batch spans two ingest requests, and "
-        "pollers receive in vain only in minutes without traffic. High: one line per call and per invocation, and "
-        "pollers receive in vain all the time.",
+        *_step_assumptions(architecture),
         *_token_assumptions(quantities, architecture.model),
-        f"A month is {MONTH_SECONDS:,} s (30.4 days) of the traffic measured over {span:,} s (whole minutes).",
-        "Free tier: " + ("taken off the month." if architecture.free_tier else "not taken off."),
+        f"A month is {MONTH_SECONDS:,} s (30.4 days) of the traffic measured over {span:,} s (whole minutes)"
+        + (", each hour of the day by its own mean." if projection.by_hour_of_day else "."),
     ]
+    if projection.stretches:
+        lines.append(
+            f"Low and high months have {_plain(projection.relative_error * 100)} % less and more traffic: 95 % bounds "
+            f"of the mean, from the spread of {projection.stretches:,} {projection.stretch}."
+        )
+    elif quantities.entries:
+        lines.append("Too little was measured to tell how traffic varies: low and high have as much as likely.")
+    growth = architecture.growth
+    if growth.months and growth.share_per_month:
+        lines.append(f"Growth: {_plain(growth.share_per_month * 100)} % a month, {growth.months} months on.")
+    lines.append("Free tier: " + ("taken off the month." if architecture.free_tier else "not taken off."))
     if not quantities.entries:
         lines.append("No traffic was measured yet: the bill is of nothing.")
     elif span <= 60:
         lines.append("All traffic fell within one minute: the month supposes that every minute is like it.")
+    return lines
+
+
+def _step_assumptions(architecture: Architecture) -> list[str]:
+    lines = []
+    function, group, archive = architecture.function, architecture.log_group, architecture.archive
+    if architecture.queue.used or function.used:
+        failed = (
+            f"{_plain(function.failure_share * 100)} % of invocations fail, and are repeated up to "
+            f"{function.max_retries} times."
+            if function.used and function.failure_share
+            else "failed invocations are not repeated."
+        )
+        lines.append(f"Each log line is one SQS message and is handled by the function once; {failed}")
+        lines.append(
+            "Low: every batch is full and no receive comes back empty. Likely: no batch spans two ingest requests, and "
+            "pollers receive in vain only in minutes without traffic. High: one line per call and per invocation, and "
+            "pollers receive in vain all the time."
+        )
+    if group.used:
+        lines.append(
+            f"CloudWatch Logs keeps {_plain(group.stored_share * 100)} % of the ingested bytes for "
+            f"{group.retention_days} days: a steady state, not a first month."
+        )
+    if archive.used:
+        lines.append(
+            f"S3 holds {_plain(archive.stored_share * 100)} % of the lines' bytes for {archive.retention_days} days: a "
+            "steady state, not a first month."
+        )
     return lines

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from mockupaws.cost_model.bill import Estimate
+from mockupaws.cost_model.price_usage import Estimate
 
 _SHARE_PLACES = Decimal("0.0001")
 _BY_TOKENS = frozenset({"Bedrock"})
 _BY_BLOCKS = frozenset({"SQS"})
+_BY_BYTES = frozenset({"CloudWatch Logs", "S3", "Athena", "Data transfer"})
 
 
 class PatternTotals(NamedTuple):
@@ -36,7 +37,8 @@ class PatternCost(msgspec.Struct, frozen=True, kw_only=True):
     share_of_tokens: Decimal
     share_of_cost: Decimal
     month_cost: Decimal
-    """Its part of the month's likely total: Bedrock by tokens, SQS by 64 KiB chunks, all else by entries."""
+    """Its part of the month's likely total: Bedrock by tokens, SQS by 64 KiB chunks, logs, storage and transfer by
+    bytes, all else by entries."""
 
 
 def price_patterns(patterns: Iterable[PatternTotals], month: Estimate) -> list[PatternCost]:
@@ -47,12 +49,14 @@ def price_patterns(patterns: Iterable[PatternTotals], month: Estimate) -> list[P
         return []
     by_tokens = _amount(month, _BY_TOKENS)
     by_blocks = _amount(month, _BY_BLOCKS)
-    by_entries = month.total.likely - by_tokens - by_blocks
+    by_bytes = _amount(month, _BY_BYTES)
+    by_entries = month.total.likely - by_tokens - by_blocks - by_bytes
     costs = []
     for pattern in known:
         cost = (
             by_tokens * _part(pattern.tokens, total.tokens)
             + by_blocks * _part(pattern.sqs_blocks, total.sqs_blocks)
+            + by_bytes * _part(pattern.size_bytes, total.size_bytes)
             + by_entries * _part(pattern.entries, total.entries)
         )
         costs.append(

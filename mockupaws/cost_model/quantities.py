@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import NamedTuple, Self
 
 from mockupaws.schemas.analysed import Delta
@@ -12,6 +13,8 @@ from mockupaws.schemas.distributions import add_counts
 MONTH_SECONDS = 30 * 86_400 + 4 * 8_640
 """A month is 30.4 days."""
 
+HOURLY_FROM_SECONDS = 6 * 3600
+"""Span from which on volumes are looked at by the hour."""
 _MINUTE_SECONDS = 60
 
 
@@ -62,6 +65,9 @@ class Quantities:
     last_minute: int | None = None
     active_minutes: int = 0
     """Minutes with at least one entry."""
+    volumes: dict[int, int] = field(default_factory=dict)
+    """Entries by the start (epoch s) of the stretch of `volume_seconds` they came in; empty stretches are left out."""
+    volume_seconds: int = 3600
 
     @property
     def token_totals(self) -> TokenTotals:
@@ -88,6 +94,8 @@ class Quantities:
         last_minute: int | None,
         active_minutes: int,
         sqs_batched: Mapping[int, int] | None = None,
+        volumes: Mapping[int, int] | None = None,
+        volume_seconds: int = 3600,
     ) -> Self:
         """From sums over all minutes, as SQL makes them of `scenario_metrics`."""
         sums: dict[tuple[str, str], int] = {}
@@ -110,27 +118,48 @@ class Quantities:
             first_minute=first_minute,
             last_minute=last_minute,
             active_minutes=active_minutes,
+            volumes=dict(sorted((volumes or {}).items())),
+            volume_seconds=volume_seconds,
         )
+
+
+def volume_step(first_minute: int | None, last_minute: int | None) -> int:
+    """Seconds of the stretches volumes are kept by: hours, or minutes where there are only a few hours."""
+    spanned = (last_minute or 0) - (first_minute or 0) + _MINUTE_SECONDS
+    return 3600 if spanned >= HOURLY_FROM_SECONDS else _MINUTE_SECONDS
+
+
+def volumes_of_minutes(entries: Mapping[int, int], step: int) -> dict[int, int]:
+    """Entries by minute, summed by stretch."""
+    volumes: dict[int, int] = {}
+    for minute, count in entries.items():
+        start = minute - minute % step
+        volumes[start] = volumes.get(start, 0) + count
+    return dict(sorted(volumes.items()))
 
 
 def quantities_of_deltas(deltas: Iterable[Delta]) -> Quantities:
     """The same totals as `Quantities.of_totals` gives for the rows these deltas add up to."""
     totals: dict[tuple[str, str], int] = {}
     batched = []
-    minutes: set[int] = set()
+    minutes: dict[int, int] = {}
     for delta in deltas:
         name = (delta.metric_type, delta.metric_name)
         totals[name] = totals.get(name, 0) + delta.value
         if name == ("ingest", "entries"):
-            minutes.add(delta.minute)
+            minutes[delta.minute] = minutes.get(delta.minute, 0) + delta.value
         if name == ("sqs", "blocks") and delta.counts:
             batched.append(delta.counts)
+    first, last = min(minutes, default=None), max(minutes, default=None)
+    step = volume_step(first, last)
     return Quantities.of_totals(
         (MetricTotal(kind, name, value) for (kind, name), value in totals.items()),
-        min(minutes, default=None),
-        max(minutes, default=None),
+        first,
+        last,
         len(minutes),
         add_counts(batched),
+        volumes_of_minutes(minutes, step),
+        step,
     )
 
 
@@ -162,13 +191,13 @@ def measured_traffic(quantities: Quantities) -> Traffic:
     )
 
 
-def monthly_traffic(quantities: Quantities) -> Traffic:
-    """The measured traffic going on like that for a month, each count rounded up; none where none was."""
-    span = quantities.span_seconds
+def scaled_traffic(quantities: Quantities, factor: Fraction, span_seconds: int) -> Traffic:
+    """The measured traffic `factor` times over, each count rounded up."""
 
     def scaled(count: int) -> int:
-        return -(-count * MONTH_SECONDS // span) if span else 0
+        return -(-count * factor.numerator // factor.denominator)
 
+    active = scaled(quantities.active_minutes * _MINUTE_SECONDS)
     return Traffic(
         requests=scaled(quantities.requests),
         entries=scaled(quantities.entries),
@@ -176,6 +205,6 @@ def monthly_traffic(quantities: Quantities) -> Traffic:
         tokens=TokenTotals(*map(scaled, quantities.token_totals)),
         sqs_blocks=scaled(quantities.sqs_blocks),
         sqs_batched={batch: scaled(requests) for batch, requests in quantities.sqs_batched.items()},
-        active_seconds=scaled(quantities.active_minutes * _MINUTE_SECONDS),
-        span_seconds=MONTH_SECONDS,
+        active_seconds=min(active, span_seconds),
+        span_seconds=span_seconds,
     )

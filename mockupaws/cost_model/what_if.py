@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from mockupaws.cost_model.bill import Amounts, Estimate
+from mockupaws.cost_model.price_usage import Amounts, Estimate
 
 
 class ChangedItem(msgspec.Struct, frozen=True):

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from mockupaws.cost_model.architecture import Architecture, changed_architecture
-from mockupaws.cost_model.bill import LineItem, UnpricedItem, bill
+from mockupaws.cost_model.bill import bill
+from mockupaws.cost_model.price_usage import LineItem, UnpricedItem
 from mockupaws.cost_model.prices import current_prices
 from mockupaws.cost_model.quantities import Quantities
 from mockupaws.cost_model.tokenizers import TOKENIZERS, model_tokens, tokenizer_of
