@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -18,15 +19,16 @@ from mockupaws.api.summaries import Window, measured_quantities, measured_series
 from mockupaws.cost_model.bill import bill, bill_document
 from mockupaws.cost_model.pattern_costs import PatternCost, PatternTotals, price_patterns
 from mockupaws.cost_model.price_file import prices_in_force
+from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.rollups import ROLLUP_METRICS
-from mockupaws.stream_processors.mine_patterns import PatternMiner
+from mockupaws.stream_processors.mine_patterns import Pattern, PatternMiner
 
 _DEFAULT_WINDOW = timedelta(days=1)
 _MAX_WINDOW = timedelta(days=92)
 _MAX_TEMPLATES = 2000
 """Stored templates put together for one answer: the most frequent ones."""
 _MINED = 500
-_HOUR = timedelta(hours=1)
+HOUR = timedelta(hours=1)
 _ENTRIES = next(metric for metric in ROLLUP_METRICS if metric[:2] == ("ingest", "entries"))
 
 
@@ -67,24 +69,18 @@ async def get_patterns(call: Call) -> Response:
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
         architecture = stored_architecture(await find_scenario(reading.connection, scenario_id))
-        hours = await measured_series(reading.connection, Window(scenario_id, first, last + _HOUR), _ENTRIES, 3600)
-        rows = await reading.connection.fetch(
-            SQL["patterns"], scenario_id, first, last + _HOUR, *_columns(hours), _MAX_TEMPLATES
-        )
-        quantities = await measured_quantities(reading.connection, scenario_id, first, last + _HOUR)
+        mined, sampled = await stored_patterns(reading.connection, scenario_id, first, last + HOUR)
+        quantities = await measured_quantities(reading.connection, scenario_id, first, last + HOUR)
     prices = prices_in_force(call.services.settings)
-    miner = PatternMiner(_MINED)
-    for row in rows:  # most frequent first, so that rare forms of a template join it
-        miner.add(row["template"], row["bytes"], row["tokens"], row["sqs_blocks"], row["entries"])
     costs = price_patterns(
-        (PatternTotals(p.template, p.entries, p.size_bytes, p.tokens, p.sqs_blocks) for p in miner.patterns()),
+        (PatternTotals(p.template, p.entries, p.size_bytes, p.tokens, p.sqs_blocks) for p in mined),
         bill(quantities, architecture, prices).month,
     )
     found = Patterns(
         patterns=costs[: query.limit],
         found=len(costs),
         entries=quantities.entries,
-        sampled_entries=sum(row["sampled_entries"] for row in rows),
+        sampled_entries=sampled,
         currency=prices.currency,
         first_hour=first,
         last_hour=last,
@@ -93,8 +89,17 @@ async def get_patterns(call: Call) -> Response:
     return answer(bill_document(found))
 
 
-def _columns(hours: list[tuple[datetime, int]]) -> tuple[list[datetime], list[int]]:
-    return [hour for hour, _ in hours], [entries for _, entries in hours]
+async def stored_patterns(
+    connection: Connection, scenario_id: UUID, since: datetime, to: datetime
+) -> tuple[list[Pattern], int]:
+    """Templates of the hours from `since` to before `to`, and how many lines they were sampled from."""
+    hours = await measured_series(connection, Window(scenario_id, since, to), _ENTRIES, 3600)
+    weights = [hour for hour, _ in hours], [entries for _, entries in hours]
+    rows = await connection.fetch(SQL["patterns"], scenario_id, since, to, *weights, _MAX_TEMPLATES)
+    miner = PatternMiner(_MINED)
+    for row in rows:  # most frequent first, so that rare forms of a template join it
+        miner.add(row["template"], row["bytes"], row["tokens"], row["sqs_blocks"], row["entries"])
+    return list(miner.patterns()), sum(row["sampled_entries"] for row in rows)
 
 
 def _hour_of(moment: datetime) -> datetime:

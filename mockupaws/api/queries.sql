@@ -30,6 +30,36 @@ RETURNING id, name, description, architecture, version, created_at, updated_at;
 -- Its logs stay until their retention ends; nothing reaches them through it any more.
 UPDATE scenarios SET deleted_at = now(), updated_at = now() WHERE id = $1 AND deleted_at IS NULL RETURNING id;
 
+-- name: scenario_versions
+-- Versions of a scenario below $2, newest first.
+SELECT version, name, description, architecture, created_at
+FROM scenario_versions WHERE scenario_id = $1 AND version < $2 ORDER BY version DESC LIMIT $3;
+
+-- name: scenario_version
+-- One version.
+SELECT version, name, description, architecture, created_at
+FROM scenario_versions WHERE scenario_id = $1 AND version = $2;
+
+-- name: keep_estimate
+-- Keeps an estimate; nothing, where it is kept already.
+INSERT INTO estimates (tenant_id, id, scenario_id, scenario_version, note, snapshot, created_by)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT DO NOTHING
+RETURNING id, scenario_id, scenario_version, note, snapshot, created_at, created_by;
+
+-- name: find_estimate
+-- One that was kept.
+SELECT id, scenario_id, scenario_version, note, snapshot, created_at, created_by FROM estimates WHERE id = $1;
+
+-- name: list_estimates
+-- A page of a scenario's, newest first, before a position ($2, $3 null: from the newest).
+SELECT id, scenario_id, scenario_version, note, created_at, created_by
+FROM estimates
+WHERE scenario_id = $1
+  AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, 'est_' || replace($3::uuid::text, '-', '')))
+ORDER BY created_at DESC, id DESC
+LIMIT $4;
+
 -- name: logs_newest_first
 -- A page of lines before a position ($9, $10 null: from the newest). received_at stands twice so that partitions prune.
 SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,

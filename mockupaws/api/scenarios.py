@@ -24,6 +24,7 @@ from mockupaws.cost_model.architecture import (
     architecture_document,
     architecture_of,
     changed_architecture,
+    preset_architecture,
 )
 from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.identifiers import new_request_id
@@ -37,8 +38,10 @@ class NewScenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     description: Description = ""
     region: str | None = None
     """Short for `architecture.region`."""
+    preset: str | None = None
+    """Name of an architecture to start from: see `/api/v1/presets`."""
     architecture: dict[str, Any] = msgspec.field(default_factory=dict)
-    """See the schema Architecture; what is left out has its default."""
+    """See the schema Architecture; what is left out has the preset's value, or its default."""
 
 
 class ScenarioChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -76,7 +79,7 @@ async def create_scenario(call: Call) -> Response:
     document = dict(body.architecture)
     if body.region is not None and document.setdefault("region", body.region) != body.region:
         raise RefusedError("invalid_body", "`$.region` and `$.architecture.region` differ: leave one out")
-    architecture = _checked(document)
+    architecture = _checked(document, body.preset)
     services = call.services
     scenario_id = new_request_id(services.clock.now_us(), secrets.token_bytes(10))
     async with services.databases.write(call.tenant_id) as connection:
@@ -176,9 +179,9 @@ def scenario_of(row: asyncpg.Record) -> Scenario:
     )
 
 
-def _checked(document: dict[str, Any]) -> Architecture:
+def _checked(document: dict[str, Any], preset: str | None) -> Architecture:
     try:
-        return architecture_of(document)
+        return architecture_of(document) if preset is None else preset_architecture(preset, document)
     except ArchitectureError as error:
         raise RefusedError("invalid_body", _under_architecture(error)) from None
 

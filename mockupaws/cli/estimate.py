@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,17 +23,29 @@ from mockupaws.cli.render_bill import (
     render_quantities,
     render_sizes,
 )
-from mockupaws.cost_model.architecture import Architecture, architecture_of
+from mockupaws.cli.render_comparison import render_comparison, render_influences, render_suggestions
+from mockupaws.cost_model.architecture import PRESETS, Architecture, architecture_of, preset_architecture
 from mockupaws.cost_model.bill import Bill, bill, bill_document
+from mockupaws.cost_model.compare_estimates import compare_estimates
 from mockupaws.cost_model.pattern_costs import PatternCost, PatternTotals, price_patterns
 from mockupaws.cost_model.price_file import prices_in_force
+from mockupaws.cost_model.projection import project_month
 from mockupaws.cost_model.quantities import Quantities, quantities_of_deltas, volume_step, volumes_of_minutes
+from mockupaws.cost_model.sensitivity import influences
+from mockupaws.cost_model.snapshot import decode_snapshot, snapshot_of
+from mockupaws.cost_model.suggestions import suggestions
 from mockupaws.cost_model.tokenizers import model_tokens, tokenizer_of
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.errors import PermanentError, PipelineError
+from mockupaws.runtime.replace_file import replace_file
 from mockupaws.runtime.settings import Settings
 
+MAX_PERCENT = 1_000_000
 _MINUTE_SECONDS = 60
+
+
+class BadLimitError(PermanentError):
+    """What was given as --fail-above is no limit."""
 
 
 class NoArchitectureError(PermanentError):
@@ -42,45 +55,106 @@ class NoArchitectureError(PermanentError):
 def estimate(
     files: Annotated[list[str], typer.Argument(help="Log files: text, JSON lines, gzip, Zstandard; - is stdin.")],
     architecture: Annotated[
-        Path | None, typer.Option(help="JSON file: region, queue, function, model. [default: AWS's own defaults]")
+        Path | None, typer.Option(help="JSON file: region, queue, function, model, and so on. [default: AWS's own]")
     ] = None,
+    preset: Annotated[str | None, typer.Option(help=f"Start from one of: {', '.join(PRESETS)}.")] = None,
     region: Annotated[str | None, typer.Option(help="Region, instead of the architecture's.")] = None,
     hours: Annotated[
-        float | None, typer.Option(min=0.02, help="Time the files cover. [default: by the lines' own timestamps]")
+        float | None,
+        typer.Option(min=0.02, max=87_600, help="Time the files cover. [default: by the lines' own times]"),
     ] = None,
     source: Annotated[str | None, typer.Option(help="Source of lines that name none. [default: file name]")] = None,
     patterns: Annotated[
         int, typer.Option(min=0, max=100, help="Also the N templates of lines that cost most: what to cut first.")
     ] = 0,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Also what moves the bill most, and what to change.")
+    ] = False,
+    save: Annotated[
+        Path | None, typer.Option(help="Keep all the bill is made of in this file, for --baseline.")
+    ] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Compare with an estimate that was kept.")] = None,
+    fail_above: Annotated[
+        str | None, typer.Option(help="Exit code 3 where the likely total is by more percent above the baseline's: 5%.")
+    ] = None,
+    per_million_lines: Annotated[
+        bool, typer.Option("--per-million-lines", help="Compare the cost of a million lines, not of a month.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
-    """Prints what log files would cost on AWS and what they leak. Needs no server and keeps nothing."""
+    """Prints what log files would cost on AWS and what they leak. Needs no server and sends nothing."""
     try:
-        plan = _read_architecture(architecture, region)
+        allowed = _percent(fail_above, baseline)
+        plan = _read_architecture(architecture, preset, region)
+        before = None if baseline is None else decode_snapshot(baseline.read_bytes())
         encoding = tokenizer_of(plan.model.id).encoding
-        measured = measure_files(files, source, SystemClock().now_us(), encoding=encoding, patterns=patterns > 0)
+        wanted = patterns > 0 or suggest
+        measured = measure_files(files, source, SystemClock().now_us(), encoding=encoding, patterns=wanted)
+        quantities = quantities_of(measured, hours)
+        prices = prices_in_force(Settings.from_environ(os.environ))
+        snapshot = snapshot_of(quantities, plan, prices)
+        if save is not None:
+            replace_file(save, snapshot.encode())
     except (PipelineError, OSError) as error:
         Console(stderr=True).print(f"error: {error}", markup=False)
         raise typer.Exit(1) from None
-    quantities = quantities_of(measured, hours)
-    costs = bill(quantities, plan, prices_in_force(Settings.from_environ(os.environ)))
-    dearest = _dearest(measured, costs)[:patterns]
+    month = project_month(quantities, plan.growth)
+    costs = bill(quantities, plan, prices, month)
+    dearest = _dearest(measured, costs) if wanted else []
+    advice = suggestions(quantities, plan, prices, month, dearest) if suggest else []
+    moved = influences(quantities, plan, prices, month) if suggest else []
+    comparison = None
+    if before is not None:
+        comparison = compare_estimates(
+            before, snapshot, prices, per_million_lines=per_million_lines, allowed_percent=allowed
+        )
     if as_json:
-        document = _document(measured, quantities, plan) | {"costs": bill_document(costs)}
+        document = _document(measured, quantities, plan)
+        document |= {"estimate_id": snapshot.estimate_id, "costs": bill_document(costs)}
         if patterns:
-            document["patterns"] = [bill_document(pattern) for pattern in dearest]
+            document["patterns"] = [bill_document(pattern) for pattern in dearest[:patterns]]
+        if suggest:
+            document["influences"] = [bill_document(influence) for influence in moved]
+            document["suggestions"] = [bill_document(suggestion) for suggestion in advice]
+        if comparison is not None:
+            document["comparison"] = bill_document(comparison)
         typer.echo(json.dumps(document, indent=1))
-        return
-    console = Console(highlight=False)
-    console.print(render_quantities(quantities))
-    console.print(render_pii(quantities))
-    console.print(render_sizes(quantities))
-    console.print(render_profile(measured.profile(quantities)))
-    console.print(render_bill(costs))
-    if patterns:
-        console.print(render_patterns(dearest))
-    if quantities.span_seconds <= _MINUTE_SECONDS:
-        console.print("The lines name no span of time; --hours H adds the bill of a month like them.")
+    else:
+        console = Console(highlight=False)
+        if comparison is None:
+            console.print(render_quantities(quantities))
+            console.print(render_pii(quantities))
+            console.print(render_sizes(quantities))
+            console.print(render_profile(measured.profile(quantities)))
+            console.print(render_bill(costs))
+            if quantities.span_seconds <= _MINUTE_SECONDS:
+                console.print("The lines name no span of time; --hours H adds the bill of a month like them.")
+        else:
+            console.print(render_comparison(comparison))
+        if patterns:
+            console.print(render_patterns(dearest[:patterns]))
+        if suggest:
+            console.print(render_influences(moved))
+            console.print(render_suggestions(advice))
+        if save is not None:
+            console.print(f"kept as {snapshot.estimate_id} in {save}", markup=False)
+    if comparison is not None and comparison.exceeded:
+        raise typer.Exit(3)
+
+
+def _percent(text: str | None, baseline: Path | None) -> Decimal | None:
+    """`5`, `5%`, `0.5 %`. Raises BadLimitError."""
+    if text is None:
+        return None
+    if baseline is None:
+        raise BadLimitError("--fail-above needs --baseline: a file that `estimate --save` wrote")
+    try:
+        percent = Decimal(text.strip().removesuffix("%").strip())
+    except InvalidOperation:
+        percent = Decimal("NaN")
+    if not percent.is_finite() or not 0 <= percent <= MAX_PERCENT:
+        raise BadLimitError(f"--fail-above must be a percentage from 0 to {MAX_PERCENT:,}, as 5%")
+    return percent
 
 
 def _dearest(measured: Measured, costs: Bill) -> list[PatternCost]:
@@ -115,7 +189,7 @@ def quantities_of(measured: Measured, hours: float | None) -> Quantities:
     )
 
 
-def _read_architecture(path: Path | None, region: str | None) -> Architecture:
+def _read_architecture(path: Path | None, preset: str | None, region: str | None) -> Architecture:
     document: Any = {}
     if path is not None:
         try:
@@ -124,7 +198,7 @@ def _read_architecture(path: Path | None, region: str | None) -> Architecture:
             raise NoArchitectureError(f"{path} holds no JSON: {error}") from None
     if region is not None and isinstance(document, dict):
         document["region"] = region
-    return architecture_of(document)
+    return architecture_of(document) if preset is None else preset_architecture(preset, document)
 
 
 def _document(measured: Measured, quantities: Quantities, plan: Architecture) -> dict[str, Any]:

@@ -241,11 +241,11 @@ def changed_architecture(architecture: Architecture, change: Any) -> Architectur
     return architecture_of(_merged(architecture_document(architecture), change))
 
 
-def preset_architecture(name: str) -> Architecture:
-    """Raises ArchitectureError naming the presets there are."""
+def preset_architecture(name: str, change: Any = None) -> Architecture:
+    """A preset, changed as `changed_architecture` does. Raises ArchitectureError, also for a name that is none."""
     if name not in PRESETS:
         raise ArchitectureError(f"no preset `{name}`: use one of {', '.join(PRESETS)} - at `$`")
-    return architecture_of(PRESETS[name])
+    return changed_architecture(architecture_of(PRESETS[name]), change or {})
 
 
 def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def _assumptions(quantities: Quantities, architecture: Architecture, projection:
         lines.append(f"Growth: {_plain(growth.share_per_month * 100)} % a month, {growth.months} months on.")
     lines.append("Free tier: " + ("taken off the month." if architecture.free_tier else "not taken off."))
     if not quantities.entries:
-        lines.append("No traffic was measured yet: the bill is of nothing.")
+        lines.append("No traffic was measured yet: at most consumers that poll cost something.")
     elif span <= 60:
         lines.append("All traffic fell within one minute: the month supposes that every minute is like it.")
     return lines

@@ -16,6 +16,9 @@ class Amounts(msgspec.Struct, frozen=True):
     likely: Decimal
     high: Decimal
 
+    def times(self, factor: Decimal) -> Amounts:
+        return Amounts(self.low * factor, self.likely * factor, self.high * factor)
+
 
 class PriceReference(msgspec.Struct, frozen=True):
     row: str

@@ -37,6 +37,8 @@ TABLES: dict[str, TableRule] = {
     "token_revocations": TableRule("INSERT SELECT"),
     "api_keys": TableRule("INSERT SELECT UPDATE"),
     "scenarios": TableRule("INSERT SELECT UPDATE"),
+    "scenario_versions": TableRule("INSERT SELECT"),
+    "estimates": TableRule("INSERT SELECT"),
     "scenario_logs": TableRule("SELECT", "INSERT SELECT(some)"),
     "scenario_metrics": TableRule("SELECT", "INSERT SELECT UPDATE"),
     "scenario_patterns": TableRule("SELECT", "INSERT SELECT UPDATE"),
@@ -69,6 +71,7 @@ FUNCTIONS: dict[str, str] = {
     "sum_counts": ANYBODY,
     "fold_counts": ANYBODY,
     "refuse_change": ANYBODY,
+    "keep_scenario_version": ANYBODY,
     # Before a tenant is known: by the exact prefix, e-mail, id or HMAC.
     "find_api_key": API_ONLY,
     "find_user": API_ONLY,
