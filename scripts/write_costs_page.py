@@ -47,50 +47,56 @@ _HEAD = """\
 # Costs
 
 What the measured traffic would cost on AWS. `mockupaws estimate FILE…` computes it from log files, `GET
-/api/v1/scenarios/{id}/costs` from what a scenario received; both by the same code, `cost_model/`. This page is written by
-`scripts/write_costs_page.py`: every figure in it is computed, and names the row of the price book it rests on.
+/api/v1/scenarios/{id}/costs` from what a scenario received; both by the same code, `cost_model/`. This page is
+written by `scripts/write_costs_page.py`: every figure in it is computed, and names the row of the price book it
+rests on.
 
 ## Why measure
 
-SQS bills each call by started 64 KiB of its payload. A calculator that is given an average size misses that. Eight lines:
+SQS bills each call by started 64 KiB of its payload. A calculator that is given an average size misses that. Eight
+lines:
 
 """
 _RANGE = """
 ## What the range is made of
 
-- **Low, likely, high of usage.** Low: every batch is full, no receive comes back empty, the model's tokens are fewer than counted.
-  Likely: batches as full as the order and the requests the lines came in allow (SQS: measured), consumers poll in vain in the
-  minutes without a line. High: one line a call and an invocation, consumers poll in vain all the time.
-- **The month.** 30.4 days. Where a day or more was measured, each hour of the day counts by its own mean; else the span goes on.
-- **Low and high of traffic**, from how the measured volumes spread: the mean of n days (three or more), else hours, else minutes is
-  known to ± t·s/√n (95 %, Student's t). The low month has that much less traffic, the high one more.
+- **Low, likely, high of usage.** Low: every batch is full, no receive comes back empty, the model's tokens are
+  fewer than counted. Likely: batches as full as the order and the requests the lines came in allow (SQS: measured),
+  consumers poll in vain in the minutes without a line. High: one line a call and an invocation, consumers poll in
+  vain all the time.
+- **The month.** 30.4 days. Where a day or more was measured, each hour of the day counts by its own mean; else the
+  span goes on.
+- **Low and high of traffic**, from how the measured volumes spread: the mean of n days (three or more), else hours,
+  else minutes is known to ± t·s/√n (95 %, Student's t). The low month has that much less traffic, the high one
+  more.
 - **Growth**, where the architecture says so, multiplies all three.
 - Money is Decimal throughout; nothing is rounded before it is printed. Prices aren't part of the range.
-- What has no price is `unpriced`: listed with its quantity and reason, not in the total, and `complete` is false. So is what lies
-  beyond the last tier that is known.
+- What has no price is `unpriced`: listed with its quantity and reason, not in the total, and `complete` is false.
+  So is what lies beyond the last tier that is known.
 
 [ADR 0040](adr/0040-the-range-of-the-bill.md), [ADR 0046](adr/0046-months-from-the-measured-spread.md).
 """
 _TAIL = """
 ## The price book
 
-`cost_model/price_book/*.json`: a file for each version, a row for each meter, region and tier, with AWS's usage type, the address
-of the offer file it can be checked in, the public data it was read from, other public data that agrees, and dates. `mockupaws
-prices show sqs --region eu-west-1` lists rows, `prices audit` compares versions and names rows with one source, `prices update`
-reads AWS's public price list and puts a new book in force (`prices/book.json` under `MOCKUPAWS_HOME`).
-[ADR 0044](adr/0044-price-rows-and-who-agrees-with-them.md).
+`cost_model/price_book/*.json`: a file for each version, a row for each meter, region and tier, with AWS's usage
+type, the address of the offer file it can be checked in, the public data it was read from, other public data that
+agrees, and dates. `mockupaws prices show sqs --region eu-west-1` lists rows, `prices audit` compares versions and
+names rows with one source, `prices update` reads AWS's public price list and puts a new book in force
+(`prices/book.json` under `MOCKUPAWS_HOME`). [ADR 0044](adr/0044-price-rows-and-who-agrees-with-them.md).
 
 ## Kept estimates
 
-`POST /api/v1/scenarios/{id}/estimates` keeps all a bill was made of (measured quantities, architecture, the price rows used) under
-an id that is its digest; `GET /api/v1/estimates/{estimate_id}` computes the bill from it again, the same to the last digit, whatever
-has changed since. `mockupaws estimate --save FILE` writes the same document.
+`POST /api/v1/scenarios/{id}/estimates` keeps all a bill was made of (measured quantities, architecture, the price
+rows used) under an id that is its digest; `GET /api/v1/estimates/{estimate_id}` computes the bill from it again,
+the same to the last digit, whatever has changed since. `mockupaws estimate --save FILE` writes the same document.
 [ADR 0047](adr/0047-estimates-are-kept-whole.md).
 
 ## In a build
 
-`--baseline` compares with a kept estimate and prints the difference; `--fail-above` makes it exit with code 3 where the likely total
-is by more percent above the baseline's, or where something has lost its price. Lines that name no time are compared by the million.
+`--baseline` compares with a kept estimate and prints the difference; `--fail-above` makes it exit with code 3 where
+the likely total is by more percent above the baseline's, or where something has lost its price. Lines that name no
+time are compared by the million.
 
 ```yaml
 # .github/workflows/cost.yml
@@ -109,14 +115,14 @@ jobs:
                --baseline cost/baseline.json --fail-above 5% --per-million-lines
 ```
 
-`cost/baseline.json` is made once, and anew where a dearer release is meant:
-`mockupaws estimate build/app.log --architecture cost/architecture.json --save cost/baseline.json`. With `--json` the same comes as
-one object: `comparison.percent`, `comparison.exceeded`, `comparison.change.items`.
+`cost/baseline.json` is made once, and anew where a dearer release is meant: `mockupaws estimate build/app.log
+--architecture cost/architecture.json --save cost/baseline.json`. With `--json` the same comes as one object:
+`comparison.percent`, `comparison.exceeded`, `comparison.change.items`.
 """
 
 
 def quantities() -> Quantities:
-    """A day of 2.4 million lines, four times as many an hour from 8 to 20 o'clock as by night; every thousandth is large."""
+    """A day of 2.4 million lines, most of them from 8 to 20 o'clock; every thousandth is large."""
     volumes = {START + 3600 * hour: 160_000 if 8 <= hour < 20 else 40_000 for hour in range(24)}
     entries = sum(volumes.values())
     large = entries // 1000
@@ -154,15 +160,16 @@ def render() -> str:
         f"| average {average:,.1f}: ceil(average / 64 KiB) × {len(SIZES)} | {ceil(average / CHUNK) * len(SIZES)} |\n",
         f"\nIn calls of up to ten messages the same lines are {count_batched_requests(SIZES)[10]} requests.\n",
         "\n## An example\n\n",
-        f"A day of {measured.entries:,} lines ({measured.size_bytes:,} bytes, {measured.tokens:,} tokens of cl100k_base, "
+        f"A day of {measured.entries:,} lines ({measured.size_bytes:,} bytes, {measured.tokens:,} tokens of "
+        f"cl100k_base, "
         f"{measured.sqs_blocks:,} chunks of 64 KiB one by one, {measured.sqs_batched[10]:,} in calls of ten), in "
         f"{measured.requests:,} requests; four times as many an hour from 8 to 20 o'clock as by night.\n\n```json\n",
         json.dumps(ARCHITECTURE, indent=1),
         "\n```\n",
         _table(costs.month, f"A month like it in {costs.region}, in {costs.currency}, prices of {costs.price_book}"),
-        f"\nLow and high months have {costs.projection.relative_error * 100:.2f} % less and more traffic than the likely one, "
-        f"from the spread of {costs.projection.stretches} {costs.projection.stretch}. One line of it by hand: "
-        f"{_by_hand(costs.month)}\n",
+        f"\nLow and high months have {costs.projection.relative_error * 100:.2f} % less and more traffic than the "
+        f"likely one, from the spread of {costs.projection.stretches} {costs.projection.stretch}. One line of it by "
+        f"hand: {_by_hand(costs.month)}\n",
         "\nWhat it rests on:\n\n",
         *(f"- {assumption}\n" for assumption in costs.assumptions),
         "\nPrice rows used:\n\n| row | price | unit | effective | read from | agrees |\n|---|--:|---|---|---|--:|\n",
@@ -175,16 +182,16 @@ def render() -> str:
             f"{i.elasticity:+} |\n"
             for i in moved
         ),
-        "\nChanges by what they save (`GET …/costs/suggestions`), each with its arithmetic and a caution; `change` can be "
-        "sent to `POST …/what-if`, and `GET …/costs/compare?with=` puts two scenarios side by side:\n\n",
+        "\nChanges by what they save (`GET …/costs/suggestions`), each with its arithmetic and a caution; `change` "
+        "can be sent to `POST …/what-if`, and `GET …/costs/compare?with=` puts two scenarios side by side:\n\n",
         *(
             f"- **{s.title}**: {s.saves.likely:,.2f} a month. {'; '.join(s.arithmetic)}. ({s.caution})\n"
             for s in advice
         ),
         _RANGE,
         "\n## Architectures\n\n",
-        "A scenario's architecture is a document of parts; one that isn't `used` costs nothing. Each change makes a new "
-        "version (`GET …/versions`), and stands in the audit log. `GET /api/v1/presets`, `--preset`:\n\n",
+        "A scenario's architecture is a document of parts; one that isn't `used` costs nothing. Each change makes a "
+        "new version (`GET …/versions`), and stands in the audit log. `GET /api/v1/presets`, `--preset`:\n\n",
         "| preset | differs from the default by |\n|---|---|\n",
         *(f"| `{name}` | `{json.dumps(change)}` |\n" for name, change in PRESETS.items()),
         "\n| part | fields and defaults |\n|---|---|\n",
