@@ -67,11 +67,9 @@ async def create_estimate(call: Call) -> Response:
             snapshot.encode().decode(),
             call.caller.subject,
         )
-        if row is not None:
-            await record(
-                call, connection, "estimate.kept", snapshot.estimate_id, details={"scenario": str(scenario_id)}
-            )
-        else:
+        details = {"scenario": str(scenario_id), "new": row is not None}
+        await record(call, connection, "estimate.kept", snapshot.estimate_id, details=details)
+        if row is None:
             row = await connection.fetchrow(SQL["find_estimate"], snapshot.estimate_id)
     assert row is not None
     return _answer(row, 201)

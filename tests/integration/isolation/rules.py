@@ -123,6 +123,17 @@ API_RULES: dict[tuple[str, str], RouteRule] = {
     ("GET", f"{_SCENARIO}/profile"): RouteRule(scope="read"),
     ("GET", f"{_SCENARIO}/patterns"): RouteRule(scope="read"),
     ("GET", f"{_SCENARIO}/costs"): RouteRule(scope="read"),
+    ("GET", f"{_SCENARIO}/costs/compare"): RouteRule(scope="read", cases=(Case(query={"with": "{scenario_id}"}),)),
+    ("GET", f"{_SCENARIO}/costs/sensitivity"): RouteRule(scope="read", cases=(Case(shows=False),)),
+    ("GET", f"{_SCENARIO}/costs/suggestions"): RouteRule(scope="read", cases=(Case(shows=False),)),
+    ("GET", f"{_SCENARIO}/estimates"): RouteRule(scope="read", cases=(Case(), PAGE)),
+    ("POST", f"{_SCENARIO}/estimates"): RouteRule(
+        scope="manage", cases=(Case(body={"note": "{name}"}, own=201),), audited="estimate.kept"
+    ),
+    ("GET", "/api/v1/estimates/{estimate_id}"): RouteRule(scope="read"),
+    ("GET", "/api/v1/presets"): RouteRule(scope="read", cases=(Case(shows=False),)),
+    ("GET", f"{_SCENARIO}/versions"): RouteRule(scope="read"),
+    ("GET", f"{_SCENARIO}/versions/{{version}}"): RouteRule(scope="read", cases=(Case(path={"version": "1"}),)),
     ("POST", f"{_SCENARIO}/what-if"): RouteRule(
         scope="read", cases=(Case(body={"architecture": {}}),), unaudited=STORES_NOTHING
     ),

@@ -15,6 +15,9 @@ import bcrypt
 
 from mockupaws.api.cursor import Position, encode_cursor
 from mockupaws.cost_model.architecture import Architecture, architecture_document
+from mockupaws.cost_model.price_file import prices_in_force
+from mockupaws.cost_model.quantities import Quantities
+from mockupaws.cost_model.snapshot import snapshot_of
 from mockupaws.runtime import api_keys
 from mockupaws.runtime.audit import AuditEntry, append_entry
 from mockupaws.runtime.settings import Settings
@@ -152,6 +155,13 @@ async def seed(owner: Pool, settings: Settings, tenant: Tenant, now: datetime) -
         entry = AuditEntry(tenant_id=tenant.id, actor=str(users["owner"]), action="user.created",
                            target=str(users["analyst"]), details={"note": tenant.canary})  # fmt: skip
         await append_entry(connection, settings.audit_key, entry, now)
+    snapshot = snapshot_of(Quantities(entries=tenant.number), Architecture(), prices_in_force(settings))
+    for estimate_id in (snapshot.estimate_id, f"est_{os.urandom(16).hex()}"):
+        await owner.execute(
+            "INSERT INTO estimates (tenant_id, id, scenario_id, scenario_version, note, snapshot, created_by)"
+            " VALUES ($1, $2, $3, 1, $4, $5, $6)",
+            tenant.id, estimate_id, scenario_id, tenant.canary, snapshot.encode().decode(), str(users["owner"]),
+        )  # fmt: skip
     before_all = Position(now - timedelta(seconds=1), uuid.UUID(int=0))
     tenant.texts |= {tenant.canary, mark}
     tenant.things |= {
@@ -173,6 +183,7 @@ async def seed(owner: Pool, settings: Settings, tenant: Tenant, now: datetime) -
         "request_id": str(request_id),
         "queued_id": str(_new_id(now)),
         "dead_letter_id": str(letter_id),
+        "estimate_id": snapshot.estimate_id,
         "tail_cursor": encode_cursor(settings.jwt_secret, f"tail/{tenant.id}/{scenario_id}", before_all),
     }
 
