@@ -53,10 +53,10 @@ async def create_estimate(call: Call) -> Response:
     """The same measures, architecture and prices have the same id: the first to keep them is the one that stays."""
     body: NewEstimate = call.body
     scenario_id = call.id("scenario_id")
+    async with call.services.databases.read(call.tenant_id) as reading:
+        measured = await measure_scenario(reading.connection, scenario_id, body)
+    snapshot = snapshot_of(measured.quantities, measured.architecture, prices_in_force(call.services.settings))
     async with call.services.databases.write(call.tenant_id) as connection:
-        measured = await measure_scenario(connection, scenario_id, body)
-        prices = prices_in_force(call.services.settings)
-        snapshot = snapshot_of(measured.quantities, measured.architecture, prices)
         row = await connection.fetchrow(
             SQL["keep_estimate"],
             call.tenant_id,
