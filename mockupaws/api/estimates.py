@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -23,6 +24,8 @@ from mockupaws.cost_model.architecture import architecture_document
 from mockupaws.cost_model.bill import bill_document
 from mockupaws.cost_model.price_file import prices_in_force
 from mockupaws.cost_model.snapshot import ID_PREFIX, decode_snapshot, snapshot_of
+
+_ID = re.compile(ID_PREFIX + "[0-9a-f]{32}")
 
 
 class NewEstimate(CostQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -77,9 +80,11 @@ async def create_estimate(call: Call) -> Response:
 
 async def get_estimate(call: Call) -> Response:
     estimate_id = call.request.path_params["estimate_id"]
+    if not _ID.fullmatch(estimate_id):
+        raise RefusedError("not_found", "there is no such estimate")
     async with call.services.databases.read(call.tenant_id) as reading:
         row = await reading.connection.fetchrow(SQL["find_estimate"], estimate_id)
-    if row is None or not estimate_id.startswith(ID_PREFIX):
+    if row is None:
         raise RefusedError("not_found", "there is no such estimate")
     return _answer(row, 200)
 
