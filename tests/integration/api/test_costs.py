@@ -31,6 +31,10 @@ async def client(api: httpx.AsyncClient, demo: Demo) -> httpx.AsyncClient:
 async def traffic(database: asyncpg.Connection[asyncpg.Record], demo: Demo) -> None:
     """Thirty hours, a minute of each: more by day than by night."""
     for hour in range(HOURS):
+        at = START + timedelta(hours=hour)
+        await database.execute(
+            "INSERT INTO scenario_hours VALUES ($1, $2, $3, 1)", demo.tenant_id, demo.scenario_id, at
+        )
         lines = 100 if 8 <= hour % 24 < 20 else 10
         rollups = (("ingest", "requests", 2), ("ingest", "entries", lines), ("ingest", "bytes", lines * 2000),
                    ("bedrock", "tokens", lines * 500), ("sqs", "blocks", lines + 3))  # fmt: skip
@@ -38,7 +42,7 @@ async def traffic(database: asyncpg.Connection[asyncpg.Record], demo: Demo) -> N
             batched = json.dumps({"10": lines // 10 + 5}) if kind == "sqs" else None
             await database.execute(
                 "INSERT INTO scenario_metrics VALUES ($1,$2,$3,$4,$5,$6,$7,$8)",
-                demo.tenant_id, demo.scenario_id, START + timedelta(hours=hour), kind, name, value,
+                demo.tenant_id, demo.scenario_id, at, kind, name, value,
                 UNIT_OF[kind, name], batched,
             )  # fmt: skip
 
@@ -120,7 +124,8 @@ async def test_costs_are_compared_explained_and_kept(
     again = await client.post(f"{path}/estimates", json={})
     assert (again.json()["estimate_id"], again.json()["note"]) == (kept["estimate_id"], "before the move")
     await client.patch(path, json={"version": 1, "architecture": {"queue": {"batch_size": 1}}})
-    await database.execute("DELETE FROM scenario_metrics WHERE scenario_id = $1", demo.scenario_id)
+    for table in ("scenario_metrics", "scenario_hours"):
+        await database.execute(f"DELETE FROM {table} WHERE scenario_id = $1", demo.scenario_id)
     later = await get(client, f"/api/v1/estimates/{kept['estimate_id']}")
     assert later["month"] == costs["month"], "neither later changes nor lost rollups are in it"
     assert later["architecture"]["queue"]["batch_size"] == 10
