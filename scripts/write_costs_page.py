@@ -92,6 +92,23 @@ rows used) under an id that is its digest; `GET /api/v1/estimates/{estimate_id}`
 the same to the last digit, whatever has changed since. `mockupaws estimate --save FILE` writes the same document.
 [ADR 0047](adr/0047-estimates-are-kept-whole.md).
 
+## Budgets
+
+`POST /api/v1/budgets` sets a limit on a scenario: `month_cost` (the likely month), `month_lines`, or what quotas are
+about: `lines_per_second`, `sqs_messages_per_second`, `lambda_concurrency`, `model_tokens_per_minute`. `maintenance`
+looks at it every five minutes, with the traffic of the last `window_days`, and raises an alert at each of
+`thresholds` (percent of the limit), once in a month and version of the budget; and one where something has no price.
+`GET /api/v1/budgets/{id}` tells how it stands now, `…/alerts` what was told, and what couldn't be.
+
+```json
+{"alert_id": "…", "type": "budget.threshold_reached", "budget": {"id": "…", "name": "Logs", "metric": "month_cost"},
+ "scenario": {"id": "…", "name": "Checkout"}, "threshold_percent": 80, "amount": "812.40", "limit": "1000",
+ "complete": true, "month": "2026-11", "raised_at": "2026-11-25T12:00:00+00:00"}
+```
+
+is posted to `webhook_url`, never to a private address, and sent to `emails` (setting `MOCKUPAWS_SMTP_URL`); what fails
+is tried again for two hours. [ADR 0048](adr/0048-an-alert-is-a-row-before-it-is-told.md).
+
 ## In a build
 
 `--baseline` compares with a kept estimate and prints the difference; `--fail-above` makes it exit with code 3 where

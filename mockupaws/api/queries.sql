@@ -60,6 +60,44 @@ WHERE scenario_id = $1
 ORDER BY created_at DESC, id DESC
 LIMIT $4;
 
+-- name: count_budgets
+-- Budgets the tenant has.
+SELECT count(*) FROM budgets WHERE deleted_at IS NULL;
+
+-- name: insert_budget
+-- A new budget.
+INSERT INTO budgets (tenant_id, id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url, emails)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+RETURNING id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url, emails, version, created_at, updated_at;
+
+-- name: list_budgets
+-- The tenant's, oldest first; it may have no more than a hundred.
+SELECT id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url, emails, version, created_at, updated_at
+FROM budgets WHERE deleted_at IS NULL ORDER BY created_at, id;
+
+-- name: find_budget
+-- One budget.
+SELECT id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url, emails, version, created_at, updated_at
+FROM budgets WHERE id = $1 AND deleted_at IS NULL;
+
+-- name: update_budget
+-- Changes a budget that still has the version the caller read.
+UPDATE budgets
+SET name = $3, "limit" = $4, thresholds = $5, window_days = $6, webhook_url = $7, emails = $8, version = version + 1,
+    updated_at = now()
+WHERE id = $1 AND version = $2 AND deleted_at IS NULL
+RETURNING id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url, emails, version, created_at, updated_at;
+
+-- name: delete_budget
+-- Its alerts stay for whoever looks them up.
+UPDATE budgets SET deleted_at = now(), updated_at = now() WHERE id = $1 AND deleted_at IS NULL RETURNING id;
+
+-- name: list_budget_alerts
+-- The last of a budget, newest first.
+SELECT id, period AS month, threshold, amount, "limit", complete, budget_version, created_at, webhook_sent_at,
+       email_sent_at, attempts, last_error
+FROM budget_alerts WHERE budget_id = $1 ORDER BY created_at DESC, id DESC LIMIT 100;
+
 -- name: logs_newest_first
 -- A page of lines before a position ($9, $10 null: from the newest). received_at stands twice so that partitions prune.
 SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,

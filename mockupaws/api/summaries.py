@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from mockupaws.api.queries import SQL
+from mockupaws.cost_model.budgets import Peaks
 from mockupaws.cost_model.quantities import MetricTotal, Quantities, volume_step
 from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.distributions import Counts
@@ -120,6 +121,15 @@ async def measured_series(
     for timestamp, value in rows:
         sums[timestamp] += value
     return sorted(sums.items())
+
+
+async def measured_peaks(
+    connection: Connection, scenario_id: UUID, since: datetime | None = None, to: datetime | None = None
+) -> Peaks:
+    """Of the minutes: summaries hold no minute's sum."""
+    row = await connection.fetchrow(SQL["peaks"], scenario_id, since, to)
+    assert row is not None
+    return Peaks(*(row[name] or 0 for name in Peaks._fields))
 
 
 def _epoch(moment: datetime) -> int:

@@ -71,3 +71,13 @@ SELECT date_bin(make_interval(secs => $6), "timestamp", 'epoch') AS "timestamp",
 FROM scenario_metrics
 WHERE scenario_id = $1 AND "timestamp" >= $2 AND "timestamp" < $3 AND metric_type = $4 AND metric_name = $5
 GROUP BY 1;
+
+-- name: peaks
+-- The busiest second and minute of the minutes from $2 to before $3 (null: without bound).
+SELECT max((SELECT max(counted.value::bigint) FROM jsonb_each_text(extra_data) AS counted))
+           FILTER (WHERE metric_type = 'ingest') AS second_lines,
+       max(value) FILTER (WHERE metric_type = 'ingest') AS minute_lines,
+       max(value) FILTER (WHERE metric_type = 'bedrock') AS minute_tokens
+FROM scenario_metrics
+WHERE scenario_id = $1 AND ($2::timestamptz IS NULL OR "timestamp" >= $2) AND ($3::timestamptz IS NULL OR "timestamp" < $3)
+  AND (metric_type, metric_name) IN (('ingest', 'entries'), ('bedrock', 'tokens'));

@@ -1,4 +1,4 @@
-"""`python -m mockupaws.maintenance`: upkeep of the tables decides its health; folding and sampling never do."""
+"""`python -m mockupaws.maintenance`: upkeep of the tables decides its health; folding, sampling, budgets never do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import uvloop
 
 from mockupaws.archive.fold_rollups import Folding
 from mockupaws.archive.lifecycle import Maintenance
+from mockupaws.maintenance.budgets import BudgetChecks
 from mockupaws.runtime.errors import PipelineError, SettingsError
 from mockupaws.runtime.health import HealthServer
 from mockupaws.runtime.postgres import open_pool
@@ -35,6 +36,7 @@ async def _serve(settings: Settings) -> None:
                 tasks.create_task(maintenance.run(stop))
                 tasks.create_task(Folding(settings).run(stop))
                 tasks.create_task(PatternSampling(settings, pool).run(stop))
+                tasks.create_task(BudgetChecks(settings).run(stop))
     finally:
         pool.terminate()
 

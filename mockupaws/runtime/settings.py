@@ -30,6 +30,7 @@ SECRETS = frozenset(
         "jwt_previous_secret",
         "audit_key",
         "tenant_key_secret",
+        "smtp_url",
     }
 )
 """Settings that are secrets or hold one: `<NAME>_FILE` names a file to read it from; none is ever logged."""
@@ -174,6 +175,13 @@ class Settings:
     """Secret under which the audit log is chained; whoever has it can forge the log."""
     outgoing_allowed_networks: str = ""
     """Networks (CIDR, separated by commas) that URLs of users may lead into although they aren't public."""
+    smtp_url: str = ""
+    """Mail server for alerts: smtps://user:password@host:465, or smtp://host:587 (STARTTLS where it names a user);
+    empty: no alert goes out by e-mail."""
+    smtp_from: str = "mockupaws@localhost"
+    """Sender of alerts."""
+    budget_check_seconds: float = 300.0
+    """How often `maintenance` looks at budgets and sends what they raised."""
     price_book: str = ""
     """Price book in force; empty: `prices/book.json` under `home` where `mockupaws prices update` wrote one, else the
     newest that ships with the release."""

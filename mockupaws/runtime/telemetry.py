@@ -210,6 +210,12 @@ SIGN_INS = Counter(
 ARCHIVE_ORPHANS_DELETED = Counter(
     "mockupaws_archive_orphans_deleted_total", "Objects deleted that no manifest row named for a day."
 )
+BUDGET_ALERTS = Counter(
+    "mockupaws_budget_alerts_total", "Alerts of budgets: raised, sent, failed, given_up.", ["outcome"]
+)
+BUDGET_CHECK_FAILURES = Counter(
+    "mockupaws_budget_check_failures_total", "Checks of budgets that failed, by class of error.", ["error"]
+)
 AUDIT_ANCHOR_FAILURES = Counter(
     "mockupaws_audit_anchor_failures_total",
     "Anchorings of the audit log that failed: the archive is unreachable, or the chain was changed.",

@@ -39,6 +39,8 @@ TABLES: dict[str, TableRule] = {
     "scenarios": TableRule("INSERT SELECT UPDATE"),
     "scenario_versions": TableRule("INSERT SELECT"),
     "estimates": TableRule("INSERT SELECT"),
+    "budgets": TableRule("INSERT SELECT UPDATE"),
+    "budget_alerts": TableRule("SELECT"),
     "scenario_logs": TableRule("SELECT", "INSERT SELECT(some)"),
     "scenario_metrics": TableRule("SELECT", "INSERT SELECT UPDATE"),
     "scenario_patterns": TableRule("SELECT", "INSERT SELECT UPDATE"),

@@ -30,6 +30,7 @@ from tests.integration.isolation.tenants import (
     Tenant,
     ids_in,
     ids_of,
+    insert_budget,
     insert_key,
     insert_scenario,
     insert_user,
@@ -170,6 +171,8 @@ class Hunt:
                 await insert_user(self.owner, tenant, fresh_id, tenant.email(fresh_id.hex), "analyst")
             case "scenario_id":
                 await insert_scenario(self.owner, tenant, fresh_id)
+            case "budget_id":
+                await insert_budget(self.owner, tenant, fresh_id)
             case "key_id":
                 fresh_id, _ = await insert_key(self.owner, tenant, self.settings.api_key_pepper, "manage")
             case "new_email":

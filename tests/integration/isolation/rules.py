@@ -123,6 +123,20 @@ API_RULES: dict[tuple[str, str], RouteRule] = {
     ("GET", f"{_SCENARIO}/profile"): RouteRule(scope="read"),
     ("GET", f"{_SCENARIO}/patterns"): RouteRule(scope="read"),
     ("GET", f"{_SCENARIO}/costs"): RouteRule(scope="read"),
+    ("GET", "/api/v1/budgets"): RouteRule(scope="read"),
+    ("POST", "/api/v1/budgets"): RouteRule(
+        scope="manage", audited="budget.created",
+        cases=(Case(body={"scenario_id": "{scenario_id}", "name": "{name}", "limit": "1"}, own=201),),
+    ),
+    ("GET", "/api/v1/budgets/{budget_id}"): RouteRule(scope="read"),
+    ("PATCH", "/api/v1/budgets/{budget_id}"): RouteRule(
+        scope="manage", cases=(Case(body={"version": 1, "name": "{name}!"}),), fresh="budget_id",
+        audited="budget.changed",
+    ),
+    ("DELETE", "/api/v1/budgets/{budget_id}"): RouteRule(
+        scope="manage", cases=(Case(own=204, shows=False),), fresh="budget_id", audited="budget.deleted"
+    ),
+    ("GET", "/api/v1/budgets/{budget_id}/alerts"): RouteRule(scope="read"),
     ("GET", f"{_SCENARIO}/costs/compare"): RouteRule(scope="read", cases=(Case(query={"with": "{scenario_id}"}),)),
     ("GET", f"{_SCENARIO}/costs/sensitivity"): RouteRule(scope="read", cases=(Case(shows=False),)),
     ("GET", f"{_SCENARIO}/costs/suggestions"): RouteRule(scope="read", cases=(Case(shows=False),)),

@@ -162,6 +162,13 @@ async def seed(owner: Pool, settings: Settings, tenant: Tenant, now: datetime) -
             " VALUES ($1, $2, $3, 1, $4, $5, $6)",
             tenant.id, estimate_id, scenario_id, tenant.canary, snapshot.encode().decode(), str(users["owner"]),
         )  # fmt: skip
+    budget_id = uuid.uuid4()
+    await insert_budget(owner, tenant, budget_id, scenario_id)
+    await owner.execute(
+        'INSERT INTO budget_alerts (tenant_id, id, budget_id, budget_version, period, threshold, amount, "limit",'
+        " complete, last_error) VALUES ($1, $2, $3, 1, $4, 100, $5, 1, true, $6)",
+        tenant.id, _new_id(now), budget_id, now.date(), tenant.number, tenant.canary,
+    )  # fmt: skip
     before_all = Position(now - timedelta(seconds=1), uuid.UUID(int=0))
     tenant.texts |= {tenant.canary, mark}
     tenant.things |= {
@@ -184,6 +191,7 @@ async def seed(owner: Pool, settings: Settings, tenant: Tenant, now: datetime) -
         "queued_id": str(_new_id(now)),
         "dead_letter_id": str(letter_id),
         "estimate_id": snapshot.estimate_id,
+        "budget_id": str(budget_id),
         "tail_cursor": encode_cursor(settings.jwt_secret, f"tail/{tenant.id}/{scenario_id}", before_all),
     }
 
@@ -214,6 +222,16 @@ async def insert_scenario(owner: Pool, tenant: Tenant, scenario_id: uuid.UUID) -
         "INSERT INTO scenarios (id, tenant_id, name, description, region, architecture)"
         " VALUES ($1, $2, $3, $3, $4, $5)",
         scenario_id, tenant.id, tenant.canary, architecture.region, json.dumps(architecture_document(architecture)),
+    )  # fmt: skip
+
+
+async def insert_budget(
+    owner: Pool, tenant: Tenant, budget_id: uuid.UUID, scenario_id: uuid.UUID | None = None
+) -> None:
+    await owner.execute(
+        'INSERT INTO budgets (tenant_id, id, scenario_id, name, metric, "limit", thresholds, window_days)'
+        " VALUES ($1, $2, $3, $4, 'month_cost', $5, '{100}', 7)",
+        tenant.id, budget_id, scenario_id or uuid.UUID(tenant.things["scenario_id"]), tenant.canary, tenant.number,
     )  # fmt: skip
 
 
