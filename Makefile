@@ -6,7 +6,7 @@ PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; d
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
 UNIT := tests/unit tests/contract tests/accuracy
 
-.PHONY: help up down status clean test test-unit check format bench bench-analysis accuracy fuzz-api drill soak mutations leak-hunt lock ready ready-to-test
+.PHONY: help up down status clean test test-unit check format bench bench-analysis bench-reads accuracy fuzz-api drill soak mutations leak-hunt lock ready ready-to-test
 .DEFAULT_GOAL := help
 
 help: ## Shows this list
@@ -48,6 +48,9 @@ bench: ready-to-test ## Measures the whole way: lines/s, latencies, CPU and memo
 
 bench-analysis: ready-to-test ## Measures the analysis of a line alone: µs by kind of line
 	@$(VENV)/bin/python -m tests.benchmarks.bench_analysis
+
+bench-reads: ready-to-test ## Measures reads on 10 million lines: pages, searches, figures, exports, many readers at once
+	@$(VENV)/bin/python -m tests.benchmarks.bench_reads
 
 accuracy: ready-to-test ## Precision, recall and F2 by type on the labelled lines; writes docs/accuracy.md
 	@$(VENV)/bin/python -m tests.accuracy.measure

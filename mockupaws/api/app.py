@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mockupaws import __version__
+from mockupaws.api.answer_cache import AnswerCache
 from mockupaws.api.authenticate import CACHE_SECONDS, Authenticator
 from mockupaws.api.databases import Databases
 from mockupaws.api.errors import ERRORS
@@ -44,14 +45,15 @@ async def build_app(settings: Settings) -> Starlette:
     plans = PlanFeed(databases.primary, settings.postgres_timeout_seconds)
     authenticator = Authenticator(settings, databases.primary, clock)
     sign_in = SignIn(settings, databases, authenticator, limiter, clock)
-    services = Services(settings, databases, authenticator, sign_in, hints, clock, limiter, plans.plans)
+    answers = AnswerCache(redis, circuit, settings.redis_timeout_seconds)
+    services = Services(settings, databases, authenticator, sign_in, hints, clock, limiter, plans.plans, answers)
     edge = Middleware(HttpEdge, settings, settings.api_host, clock)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         watches = [authenticator.watch_revocations(), authenticator.key_uses.run(), plans.run(CACHE_SECONDS)]
         if settings.postgres_replica_urls:
-            watches.append(databases.watch_primary())
+            watches.append(databases.watch())
         tasks = [asyncio.create_task(watch) for watch in watches]
         for task in tasks:
             task.add_done_callback(_exit_on_failure)

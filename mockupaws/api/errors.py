@@ -12,6 +12,7 @@ ERRORS: dict[str, ErrorKind] = {
         *EDGE_ERRORS,
         ErrorKind("invalid_parameter", 400, False, "a query or path parameter is unknown, repeated or malformed"),
         ErrorKind("invalid_cursor", 400, False, "the cursor was altered, or belongs to another query"),
+        ErrorKind("too_much_to_look_at", 400, False, "the window holds more lines than are looked at for one answer"),
         ErrorKind("malformed_body", 400, False, "the body is no JSON object"),
         ErrorKind("unauthenticated", 401, False, "no credential, or one that is unknown, expired or revoked"),
         ErrorKind("forbidden", 403, False, "the credential lacks the scope of this route"),
@@ -29,6 +30,7 @@ ERRORS: dict[str, ErrorKind] = {
         ErrorKind("rate_limited", 429, True, "the tenant's calls of a minute are used up"),
         ErrorKind("too_many_attempts", 429, True, "too many sign-ins of this account or from this address"),
         ErrorKind("too_many_tails", 429, True, "this process serves as many live tails as it may"),
+        ErrorKind("look_budget_used", 429, True, "the tenant's searches have looked at as many lines as they may"),
         ErrorKind("unavailable", 503, True, "the database can't be reached, or took too long"),
     )
 }

@@ -1,4 +1,4 @@
-"""The stored lines of a scenario, redacted: pages by cursor, and the whole as a stream.
+"""The stored lines of a scenario, redacted, in pages by cursor.
 
 Order is by (received_at, id), newest first unless `order=asc`. A cursor stands at a row, so lines that arrive while
 somebody pages neither shift nor repeat the others.
@@ -6,9 +6,6 @@ somebody pages neither shift nor repeat the others.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -16,12 +13,11 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from msgspec import Meta
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from mockupaws.api.audit import record
 from mockupaws.api.cursor import Position
 from mockupaws.api.errors import RefusedError
-from mockupaws.api.paging import check_range, conditions_of, cursor_after, position_of
+from mockupaws.api.paging import check_range, conditions_of, cursor_after, cursor_at, position_of
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
 from mockupaws.api.scenarios import find_scenario
@@ -31,7 +27,8 @@ from mockupaws.stream_processors.policies.find_policy import find_keys
 from mockupaws.stream_processors.policies.marks import marks_of_value
 from mockupaws.stream_processors.policies.tenant_keys import KeyRefusedError
 
-EXPORT_PAGE = 2_000
+LOOK_AT = 100_000
+"""Lines a page looks at: with no index on their text, this bounds what a page costs however few lines match."""
 
 Instant = Annotated[datetime, Meta(tz=True)]
 Text = Annotated[str, Meta(max_length=500)]
@@ -51,16 +48,16 @@ class LogFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     value: Text | None = None
     """A value whose hashed or encrypted mark stands in the line; with `pii_type` only as a value of that type. To be
     found by an encrypted mark it has to be written as it was."""
+    attributes: Annotated[str, Meta(max_length=2000)] | None = None
+    """JSON of an object, such as {"status": 500}: the line's attributes hold all that it holds, and maybe more."""
     order: Literal["asc", "desc"] = "desc"
 
 
 class LogQuery(LogFilter, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    as_of: Instant | None = None
+    """Only lines received up to then: those that arrive while somebody pages stay out of all pages, in either order."""
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     cursor: str | None = None
-
-
-class ExportQuery(LogFilter, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    format: Literal["ndjson", "csv"] = "ndjson"
 
 
 class LogLine(msgspec.Struct, frozen=True):
@@ -85,6 +82,9 @@ class LogLine(msgspec.Struct, frozen=True):
 class LogPage(msgspec.Struct, frozen=True):
     logs: list[LogLine]
     next_cursor: str | None
+    looked_through: bool
+    """False: the page ends where LOOK_AT lines had been looked at, and may hold fewer lines than asked for, or none;
+    `next_cursor` goes on there."""
     data_through: datetime | None
     """received_at of the newest stored line of the scenario."""
     stale: bool
@@ -97,70 +97,44 @@ async def list_logs(call: Call) -> Response:
     scenario_id = call.id("scenario_id")
     binding = f"logs/{call.tenant_id}/{scenario_id}/{conditions_of(query)}"
     position = position_of(call, binding, query.cursor)
+    call.services.look_budget.check(call.tenant_id)
     async with call.services.databases.read(call.tenant_id) as reading:
         await find_scenario(reading.connection, scenario_id)
         marks = await marks_wanted(call, reading.connection, query)
-        rows = await fetch_lines(reading.connection, scenario_id, query, position, query.limit + 1, marks)
+        rows, end = await fetch_page(reading.connection, scenario_id, query, position, query.limit + 1, marks)
         newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
+    if is_selective(query):
+        call.services.look_budget.take(call.tenant_id, LOOK_AT if end is not None else len(rows))
     following = cursor_after(call, binding, rows, query.limit, lambda row: Position(row["received_at"], row["id"]))
+    if following is None and end is not None:
+        following = cursor_at(call, binding, end)
     page = [line_of(row) for row in rows[: query.limit]]
-    return answer(LogPage(page, following, newest["received_at"] if newest else None, reading.stale))
-
-
-async def export_logs(call: Call) -> Response:
-    """Streams page by page, each in its own short transaction, so a slow client holds no connection.
-
-    An export that can't be recorded in the audit log isn't begun.
-    """
-    query: ExportQuery = call.query
-    check_filter(query)
-    scenario_id = call.id("scenario_id")
-    async with call.services.databases.read(call.tenant_id) as reading:
-        await find_scenario(reading.connection, scenario_id)
-        marks = await marks_wanted(call, reading.connection, query)
-        first = await fetch_lines(reading.connection, scenario_id, query, None, EXPORT_PAGE, marks)
-    asked = msgspec.structs.replace(query, q=None, value=None)  # what is searched for may be what is to be protected
-    async with call.services.databases.write(call.tenant_id) as connection:
-        await record(call, connection, "logs.exported", scenario_id, details={"filter": asked})
-
-    async def pages() -> AsyncIterator[bytes]:
-        rows = first
-        if query.format == "csv":
-            yield _csv([LogLine.__struct_fields__])
-        while rows:
-            lines = [line_of(row) for row in rows]
-            yield _ndjson(lines) if query.format == "ndjson" else _csv(_csv_values(line) for line in lines)
-            if len(rows) < EXPORT_PAGE:
-                return
-            last = Position(rows[-1]["received_at"], rows[-1]["id"])
-            if await call.services.authenticator.has_ended(call.caller):
-                raise RefusedError("unauthenticated", "the credential was revoked while the export ran")
-            async with call.services.databases.read(call.tenant_id) as reading:
-                rows = await fetch_lines(reading.connection, scenario_id, query, last, EXPORT_PAGE, marks)
-
-    name = f'attachment; filename="{scenario_id}.{query.format}"'
-    media_type = "text/csv" if query.format == "csv" else "application/x-ndjson"
-    return StreamingResponse(pages(), headers={"Content-Disposition": name}, media_type=media_type)
+    through = newest["received_at"] if newest else None
+    return answer(LogPage(page, following, end is None, through, reading.stale))
 
 
 def check_filter(query: LogFilter) -> None:
     check_range(query)
+    if query.attributes is not None:
+        try:
+            msgspec.json.decode(query.attributes, type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError):
+            raise RefusedError("invalid_parameter", "`attributes` must be the JSON of an object") from None
     if query.pii_type is not None and query.pii_type not in PII_TYPES:
         raise RefusedError("invalid_parameter", f"`pii_type` must be one of {', '.join(PII_TYPES)}")
 
 
-async def fetch_lines(
-    connection: Connection,
-    scenario_id: UUID,
-    query: LogFilter,
-    position: Position | None,
-    limit: int,
-    marks: list[str] | None = None,
-) -> list[asyncpg.Record]:
-    """`marks`: only lines in which one of them stands."""
-    statement = SQL["logs_oldest_first" if query.order == "asc" else "logs_newest_first"]
-    return await connection.fetch(
-        statement,
+def is_selective(query: LogFilter) -> bool:
+    """Whether lines have to be looked at that may not be in the answer."""
+    unconditional = LogFilter(from_=query.from_, to=query.to, order=query.order)
+    return any(getattr(query, name) != getattr(unconditional, name) for name in LogFilter.__struct_fields__)
+
+
+def arguments_of(
+    scenario_id: UUID, query: LogFilter, position: Position | None, limit: int, marks: list[str] | None
+) -> tuple[Any, ...]:
+    """Of `logs_newest_first` and `logs_oldest_first`. `marks`: only lines in which one of them stands."""
+    return (
         scenario_id,
         query.from_,
         query.to,
@@ -172,7 +146,38 @@ async def fetch_lines(
         *(position or (None, None)),
         limit,
         marks,
+        max(LOOK_AT, limit),
+        query.as_of if isinstance(query, LogQuery) else None,
+        query.attributes,
     )
+
+
+async def fetch_page(
+    connection: Connection,
+    scenario_id: UUID,
+    query: LogFilter,
+    position: Position | None,
+    limit: int,
+    marks: list[str] | None = None,
+) -> tuple[list[asyncpg.Record], Position | None]:
+    """Lines, and where the page ends because LOOK_AT lines were looked at; None: all there are, or `limit` lines."""
+    statement = SQL["logs_oldest_first" if query.order == "asc" else "logs_newest_first"]
+    rows = await connection.fetch(statement, *arguments_of(scenario_id, query, position, limit, marks))
+    if len(rows) >= limit or not is_selective(query):
+        return rows, None
+    return rows, await look_end(connection, scenario_id, query, position, limit)
+
+
+async def look_end(
+    connection: Connection, scenario_id: UUID, query: LogFilter, position: Position | None, limit: int
+) -> Position | None:
+    """The last of the lines a page looks at, of up to `limit`; None where it looked at all there are."""
+    statement = SQL["look_end_oldest_first" if query.order == "asc" else "look_end_newest_first"]
+    as_of = query.as_of if isinstance(query, LogQuery) else None
+    end = await connection.fetchrow(
+        statement, scenario_id, query.from_, query.to, *(position or (None, None)), max(LOOK_AT, limit), as_of
+    )
+    return Position(end["received_at"], end["id"]) if end is not None else None
 
 
 async def marks_wanted(call: Call, connection: Connection, query: LogFilter) -> list[str] | None:
@@ -190,31 +195,3 @@ async def marks_wanted(call: Call, connection: Connection, query: LogFilter) -> 
 def line_of(row: asyncpg.Record) -> LogLine:
     attributes = row["attributes"]
     return LogLine(**{**row, "attributes": msgspec.Raw(attributes.encode()) if attributes is not None else None})
-
-
-def _ndjson(lines: list[LogLine]) -> bytes:
-    return msgspec.json.Encoder().encode_lines(lines)
-
-
-def _csv_values(line: LogLine) -> list[Any]:
-    values = [getattr(line, name) for name in LogLine.__struct_fields__]
-    return [_csv_safe(value) for value in values]
-
-
-def _csv_safe(value: Any) -> Any:
-    """A spreadsheet must not take a logged text for a formula."""
-    if isinstance(value, msgspec.Raw):
-        value = bytes(value).decode()
-    if isinstance(value, list):
-        value = " ".join(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value
-
-
-def _csv(rows: Any) -> bytes:
-    out = io.StringIO()
-    csv.writer(out).writerows(rows)
-    return out.getvalue().encode()

@@ -29,6 +29,7 @@ from mockupaws.cost_model.tokenizers import ModelTokens, model_tokens
 from mockupaws.schemas.rollups import ROLLUP_METRICS, SHADOW_RULE, RollupMetric, unit_of
 
 MAX_POINTS = 10_000
+STEP_PATTERN = r"^[1-9][0-9]{0,6}[smhd]?$"
 _DEFAULT_WINDOW = timedelta(days=1)
 _SIZES, _TOKENS, _RATES = ("ingest", "bytes"), ("bedrock", "tokens"), ("ingest", "entries")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -41,7 +42,7 @@ class SeriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Default: a day before `to`."""
     to: Instant | None = None
     """Default: now."""
-    step: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}[smhd]?$")] = "1m"
+    step: Annotated[str, Meta(pattern=STEP_PATTERN)] = "1m"
     """Whole minutes: 60, 60s, 5m, 1h, 1d."""
 
 
@@ -96,7 +97,7 @@ class ProfileAnswer(Profile, frozen=True, kw_only=True):
 async def get_series(call: Call) -> Response:
     query: SeriesQuery = call.query
     metric = _metric(query.name)
-    step = _step_seconds(query.step)
+    step = step_seconds(query.step)
     to = query.to or datetime.fromtimestamp(call.services.clock.now_us() / 1e6, UTC)
     since = query.from_ or to - _DEFAULT_WINDOW
     if since > to:
@@ -174,7 +175,7 @@ def _metric(name: str) -> RollupMetric:
     )
 
 
-def _step_seconds(step: str) -> int:
+def step_seconds(step: str) -> int:
     count, unit = (step[:-1], step[-1]) if step[-1] in _UNIT_SECONDS else (step, "s")
     seconds = int(count) * _UNIT_SECONDS[unit]
     if seconds % 60 or seconds > 366 * 86_400:

@@ -73,7 +73,8 @@ def _parameters(route: ApiRoute, query_schema: dict[str, Any]) -> list[dict[str,
         for name, schema in query_schema.get("properties", {}).items()
     ]
     in_header = [
-        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}} for name in route.headers
+        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
+        for name in (*route.headers, *(("Read-After",) if route.method == "GET" and route.scope == "read" else ()))
     ]
     return [*in_path, *in_query, *in_header]
 
@@ -93,6 +94,8 @@ def _responses(route: ApiRoute, schema_of: dict[Any, Any]) -> dict[str, Any]:
         success["content"] = {route.media_type: {"schema": schema_of[route.answers]} if route.answers else {}}
         success["content"] |= {media_type: {} for media_type in route.other_media_types}
     responses: dict[str, Any] = {str(route.status): success}
+    if "If-None-Match" in route.headers:
+        responses["304"] = {"description": "the answer is the one whose ETag was sent", "headers": described_headers()}
     for status in sorted({ERRORS[code].status for code in codes}):
         named = sorted(code for code in codes if ERRORS[code].status == status)
         responses[str(status)] = {

@@ -53,4 +53,9 @@ def cursor_after(
     """The cursor of the next page, where `rows` hold one more than `limit`; `place` tells a row's position."""
     if len(rows) <= limit:
         return None
-    return encode_cursor(call.services.settings.jwt_secret, binding, place(rows[limit - 1]))
+    return cursor_at(call, binding, place(rows[limit - 1]))
+
+
+def cursor_at(call: Call, binding: str, position: Position) -> str:
+    """The cursor of a page that begins after `position`."""
+    return encode_cursor(call.services.settings.jwt_secret, binding, position)

@@ -99,38 +99,95 @@ SELECT id, period AS month, threshold, amount, "limit", complete, budget_version
 FROM budget_alerts WHERE budget_id = $1 ORDER BY created_at DESC, id DESC LIMIT 100;
 
 -- name: logs_newest_first
--- A page of lines before a position ($9, $10 null: from the newest). received_at stands twice so that partitions prune.
+-- Lines before a position ($9, $10 null: from the newest). A page
+-- ends after looking at $13 lines, however few of them match. received_at stands twice so that partitions prune.
 SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,
        level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes, policy_version
-FROM scenario_logs
-WHERE scenario_id = $1
-  AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
-  AND ($4::text IS NULL OR source = $4) AND ($5::text IS NULL OR level = $5)
+FROM (
+    SELECT * FROM scenario_logs
+    WHERE scenario_id = $1
+      AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
+      AND ($14::timestamptz IS NULL OR received_at <= $14)
+      AND ($9::timestamptz IS NULL OR (received_at <= $9 AND (received_at, id) < ($9, $10::uuid)))
+    ORDER BY received_at DESC, id DESC
+    LIMIT $13
+) AS looked_at
+WHERE ($4::text IS NULL OR source = $4) AND ($5::text IS NULL OR level = $5)
   AND ($6::boolean IS NULL OR has_pii = $6) AND ($7::text IS NULL OR $7 = ANY (pii_types))
+  AND ($15::jsonb IS NULL OR attributes @> $15)
   AND ($8::text IS NULL OR strpos(lower(message_preview), lower($8)) > 0)
   AND ($12::text[] IS NULL OR EXISTS (
       SELECT 1 FROM unnest($12) AS mark
       WHERE strpos(message_preview, mark) > 0 OR strpos(attributes::text, mark) > 0 OR source = mark OR level = mark))
-  AND ($9::timestamptz IS NULL OR (received_at <= $9 AND (received_at, id) < ($9, $10::uuid)))
 ORDER BY received_at DESC, id DESC
 LIMIT $11;
 
--- name: logs_oldest_first
--- A page of lines after a position ($9, $10 null: from the oldest).
-SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,
-       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes, policy_version
-FROM scenario_logs
+-- name: look_end_newest_first
+-- The last of the $6 lines such a page looks at; none where there are fewer.
+SELECT received_at, id FROM scenario_logs
 WHERE scenario_id = $1
   AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
-  AND ($4::text IS NULL OR source = $4) AND ($5::text IS NULL OR level = $5)
+  AND ($7::timestamptz IS NULL OR received_at <= $7)
+  AND ($4::timestamptz IS NULL OR (received_at <= $4 AND (received_at, id) < ($4, $5::uuid)))
+ORDER BY received_at DESC, id DESC
+OFFSET $6 - 1 LIMIT 1;
+
+-- name: logs_oldest_first
+-- Lines after a position ($9, $10 null: from the oldest). A page
+-- ends after looking at $13 lines, however few of them match. received_at stands twice so that partitions prune.
+SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,
+       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes, policy_version
+FROM (
+    SELECT * FROM scenario_logs
+    WHERE scenario_id = $1
+      AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
+      AND ($14::timestamptz IS NULL OR received_at <= $14)
+      AND ($9::timestamptz IS NULL OR (received_at >= $9 AND (received_at, id) > ($9, $10::uuid)))
+    ORDER BY received_at, id
+    LIMIT $13
+) AS looked_at
+WHERE ($4::text IS NULL OR source = $4) AND ($5::text IS NULL OR level = $5)
   AND ($6::boolean IS NULL OR has_pii = $6) AND ($7::text IS NULL OR $7 = ANY (pii_types))
+  AND ($15::jsonb IS NULL OR attributes @> $15)
   AND ($8::text IS NULL OR strpos(lower(message_preview), lower($8)) > 0)
   AND ($12::text[] IS NULL OR EXISTS (
       SELECT 1 FROM unnest($12) AS mark
       WHERE strpos(message_preview, mark) > 0 OR strpos(attributes::text, mark) > 0 OR source = mark OR level = mark))
-  AND ($9::timestamptz IS NULL OR (received_at >= $9 AND (received_at, id) > ($9, $10::uuid)))
 ORDER BY received_at, id
 LIMIT $11;
+
+-- name: look_end_oldest_first
+-- The last of the $6 lines such a page looks at; none where there are fewer.
+SELECT received_at, id FROM scenario_logs
+WHERE scenario_id = $1
+  AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
+  AND ($7::timestamptz IS NULL OR received_at <= $7)
+  AND ($4::timestamptz IS NULL OR (received_at >= $4 AND (received_at, id) > ($4, $5::uuid)))
+ORDER BY received_at, id
+OFFSET $6 - 1 LIMIT 1;
+
+-- name: page_as_json
+-- A page of the statement it is put after, as a JSON object a line; $16: attributes as their JSON text.
+SELECT string_agg(row_to_json(line)::text, E'\n') AS json, count(*) AS lines,
+       (array_agg(received_at))[count(*)] AS last_received_at, (array_agg(id))[count(*)] AS last_id
+FROM (
+    SELECT id, received_at, "timestamp", message, message_hash, source, level, size_bytes, has_pii, pii_types, token_count,
+           sqs_blocks, CASE WHEN $16::boolean THEN to_jsonb(attributes::text) ELSE attributes END AS attributes, policy_version
+    FROM page
+) AS line;
+
+-- name: count_lines
+-- How many lines after the position $2, $3, up to the position $4, $5, meet the conditions of a page.
+SELECT count(*) FROM scenario_logs
+WHERE scenario_id = $1 AND received_at >= $2 AND (received_at, id) > ($2, $3::uuid)
+  AND received_at <= $4 AND (received_at, id) <= ($4, $5::uuid)
+  AND ($6::text IS NULL OR source = $6) AND ($7::text IS NULL OR level = $7)
+  AND ($8::boolean IS NULL OR has_pii = $8) AND ($9::text IS NULL OR $9 = ANY (pii_types))
+  AND ($10::jsonb IS NULL OR attributes @> $10)
+  AND ($11::text IS NULL OR strpos(lower(message_preview), lower($11)) > 0)
+  AND ($12::text[] IS NULL OR EXISTS (
+      SELECT 1 FROM unnest($12) AS mark
+      WHERE strpos(message_preview, mark) > 0 OR strpos(attributes::text, mark) > 0 OR source = mark OR level = mark));
 
 -- name: newest_line
 -- The position of the newest stored line.

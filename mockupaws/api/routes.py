@@ -11,6 +11,8 @@ from mockupaws.api import (
     dashboard,
     dead_letters,
     estimates,
+    export,
+    facets,
     health,
     limits,
     logs,
@@ -26,9 +28,12 @@ from mockupaws.api import (
     tenant_keys,
     users,
 )
+from mockupaws.api.reading import kept
 from mockupaws.api.routing import ApiRoute
 
 _SCENARIO = "/api/v1/scenarios/{scenario_id}"
+_KEPT = ("If-None-Match",)
+"""Headers of answers that are kept."""
 
 ROUTES: tuple[ApiRoute, ...] = (
     ApiRoute("GET", "/", dashboard.front_page, "What this service is", media_type="text/html"),
@@ -61,19 +66,29 @@ ROUTES: tuple[ApiRoute, ...] = (
              headers=("If-Match",), errors=("version_conflict",)),
     ApiRoute("DELETE", _SCENARIO, scenarios.delete_scenario, "Delete a scenario", "manage", status=204),
     ApiRoute("GET", f"{_SCENARIO}/logs", logs.list_logs, "Stored lines, redacted, by page", "read",
-             query=logs.LogQuery, answers=logs.LogPage, errors=("invalid_cursor",)),
-    ApiRoute("GET", f"{_SCENARIO}/logs/export", logs.export_logs, "All matching lines as a stream", "read",
-             query=logs.ExportQuery, media_type="application/x-ndjson", other_media_types=("text/csv",)),
+             query=logs.LogQuery, answers=logs.LogPage, errors=("invalid_cursor", "look_budget_used")),
+    ApiRoute("GET", f"{_SCENARIO}/logs/hits", kept(facets.get_hits), "How many lines match over time", "read",
+             query=facets.HitQuery, headers=_KEPT, answers=facets.Hits, errors=("too_much_to_look_at",)),
+    ApiRoute("GET", f"{_SCENARIO}/logs/facets", kept(facets.get_facets),
+             "The values of source, level and pii_type with their lines", "read", query=facets.FacetQuery,
+             headers=_KEPT, answers=facets.Facets),
+    ApiRoute("GET", f"{_SCENARIO}/logs/values", kept(facets.get_values), "The values of one field", "read",
+             query=facets.ValueQuery, headers=_KEPT, answers=facets.Values),
+    ApiRoute("GET", f"{_SCENARIO}/pii", kept(facets.get_pii_summary), "Lines with findings, by type and by source",
+             "read", query=facets.FacetQuery, answers=facets.PiiSummary, headers=_KEPT),
+    ApiRoute("GET", f"{_SCENARIO}/logs/export", export.export_logs, "All matching lines as a stream", "read",
+             query=export.ExportQuery, media_type="application/x-ndjson",
+             other_media_types=("text/csv", "application/vnd.apache.parquet"), errors=("look_budget_used",)),
     ApiRoute("GET", f"{_SCENARIO}/tail", tail.tail_logs, "Lines as they are stored (server-sent events)", "read",
              query=tail.TailQuery, headers=("Last-Event-ID",), media_type="text/event-stream",
              errors=("invalid_cursor", "too_many_tails")),
-    ApiRoute("GET", f"{_SCENARIO}/metrics", metrics.get_series, "One metric over time", "read",
-             query=metrics.SeriesQuery, answers=metrics.Series),
+    ApiRoute("GET", f"{_SCENARIO}/metrics", kept(metrics.get_series), "One metric over time", "read",
+             query=metrics.SeriesQuery, headers=_KEPT, answers=metrics.Series),
     ApiRoute("GET", f"{_SCENARIO}/summary", metrics.get_summary, "Exact totals from the rollups", "read",
              query=metrics.SummaryQuery, answers=metrics.Summary),
-    ApiRoute("GET", f"{_SCENARIO}/profile", metrics.get_profile,
+    ApiRoute("GET", f"{_SCENARIO}/profile", kept(metrics.get_profile),
              "How lines are spread: percentiles of size, tokens and arrival rate; SQS requests by batch size", "read",
-             query=metrics.SummaryQuery, answers=metrics.ProfileAnswer),
+             query=metrics.SummaryQuery, answers=metrics.ProfileAnswer, headers=_KEPT),
     ApiRoute("GET", f"{_SCENARIO}/patterns", patterns.get_patterns,
              "The templates of the lines, dearest first: what to cut first. From a sample of redacted lines", "read",
              query=patterns.PatternQuery, answers=patterns.Patterns),

@@ -13,10 +13,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from mockupaws.api import audit
+from mockupaws.api.answer_cache import AnswerCache
 from mockupaws.api.authenticate import Authenticator, Principal
-from mockupaws.api.databases import Databases
+from mockupaws.api.databases import LAST_READING, READ_AFTER, WRITTEN, Databases
 from mockupaws.api.errors import ERRORS, RefusedError
 from mockupaws.api.hints import ReceiptHints
+from mockupaws.api.look_budget import LookBudget
 from mockupaws.api.sign_in import SignIn
 from mockupaws.runtime.audit import Origin
 from mockupaws.runtime.clock import Clock
@@ -24,7 +26,7 @@ from mockupaws.runtime.errors import place_of
 from mockupaws.runtime.limits.limiter import Limiter
 from mockupaws.runtime.limits.plan_feed import TenantPlans
 from mockupaws.runtime.limits.plans import limit_of
-from mockupaws.runtime.postgres import is_retriable
+from mockupaws.runtime.postgres import is_connection_lost, is_retriable
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import get_logger
 from mockupaws.schemas.accounts import Scope
@@ -47,6 +49,8 @@ class Services:
     clock: Clock
     limiter: Limiter
     plans: TenantPlans
+    answers: AnswerCache
+    look_budget: LookBudget = field(default_factory=LookBudget)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is told to stop: answers that go on for long end."""
 
@@ -143,7 +147,17 @@ def endpoint(route: ApiRoute, services: Services) -> Callable[[Request], Awaitab
     async def answered(request: Request) -> Response:
         request_id = request.state.request_id
         try:
-            return await route.handler(await _checked(route, services, request))
+            WRITTEN.set(None)
+            LAST_READING.set(None)
+            READ_AFTER.set(_read_after(request))
+            call = await _checked(route, services, request)
+            try:
+                response = await route.handler(call)
+            except Exception as error:
+                if route.method != "GET" or not is_connection_lost(error):
+                    raise
+                response = await route.handler(call)  # its server went away: another one may serve
+            return _with_freshness(response)
         except RefusedError as refused:
             response = refusal(refused.kind, refused.message, request_id, refused.retry_after)
             response.headers.update(refused.headers)
@@ -159,6 +173,23 @@ def endpoint(route: ApiRoute, services: Services) -> Callable[[Request], Awaitab
             return refusal(ERRORS["internal"], "something went wrong here; quote the request id", request_id)
 
     return handle
+
+
+def _read_after(request: Request) -> int:
+    """The `Write-Position` of an earlier answer: what is read now must not be behind it."""
+    position = request.headers.get("read-after", "0")
+    if not (position.isascii() and position.isdigit() and len(position) < 20):
+        raise RefusedError("invalid_parameter", "`Read-After` must be the `Write-Position` of an answer")
+    return int(position)
+
+
+def _with_freshness(response: Response) -> Response:
+    written, reading = WRITTEN.get(), LAST_READING.get()
+    if written is not None:
+        response.headers["Write-Position"] = str(written)
+    if reading is not None:
+        response.headers["Replica-Lag-Seconds"] = f"{reading.lag_seconds:.3f}"
+    return response
 
 
 async def _checked(route: ApiRoute, services: Services, request: Request) -> Call:

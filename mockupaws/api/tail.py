@@ -1,8 +1,9 @@
 """Live tail: server-sent events of lines as they are stored, polled by position.
 
-Each event's id is the line's position, signed; `Last-Event-ID` goes on after it. A slow reader is never skipped over:
-the stream waits for it and goes on from its position, MAX_LINES_A_POLL lines at a time. What commits after a poll has
-passed its received_at is not seen: the tail is for watching, pages and exports are for completeness.
+Each event's id is the line's position, signed; `Last-Event-ID` goes on after it. A reader that has fallen behind by
+more than MAX_BEHIND goes on at the newest line, after an event `dropped` with the exact number of lines it misses and
+between which times they stand: an export gives them. What commits after a poll has passed its received_at is not seen:
+the tail is for watching, pages and exports are for completeness.
 """
 
 from __future__ import annotations
@@ -10,27 +11,46 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
 from mockupaws.api.errors import RefusedError
-from mockupaws.api.logs import LogFilter, check_filter, fetch_lines, line_of, marks_wanted
+from mockupaws.api.logs import LogFilter, check_filter, fetch_page, line_of, look_end, marks_wanted
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call
 from mockupaws.api.scenarios import find_scenario
-from mockupaws.runtime.postgres import is_retriable
+from mockupaws.runtime.postgres import Connection, is_retriable
 
 POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0
 MAX_LINES_A_POLL = 1_000
+MAX_BEHIND = timedelta(seconds=60)
 MAX_TAILS = 200
 MAX_SECONDS = 3600.0
 """After an hour, or when the credential is revoked, the stream ends; clients reconnect with Last-Event-ID."""
 
 _encoder = msgspec.json.Encoder()
 _open_tails: set[object] = set()
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """Data of an event `dropped`."""
+
+    lines: int
+    """Exactly so many lines that the tail would have shown stand after the last one shown."""
+    after: datetime
+    to: datetime
+    """received_at of the line before the first and of the last one."""
+
+
+class _Skipped(NamedTuple):
+    end: Position
+    told: Dropped
 
 
 class TailQuery(LogFilter, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -84,22 +104,57 @@ async def _follow(
             if await call.services.authenticator.has_ended(call.caller):
                 return
             async with call.services.databases.read(call.tenant_id) as reading:
-                rows = await fetch_lines(
+                rows, end = await fetch_page(
                     reading.connection, scenario_id, oldest_first, position, MAX_LINES_A_POLL, marks
                 )
+                last = Position(rows[-1]["received_at"], rows[-1]["id"]) if len(rows) == MAX_LINES_A_POLL else end
+                dropped = await _skip(reading.connection, scenario_id, oldest_first, last, marks) if last else None
         except Exception as error:
             if not (is_retriable(error) or isinstance(error, RefusedError)):
                 raise
-            rows = []
+            rows, end, dropped = [], None, None
         for row in rows:
             position = Position(row["received_at"], row["id"])
             event_id = encode_cursor(secret, binding, position).encode()
             yield b"id: " + event_id + b"\nevent: log\ndata: " + _encoder.encode(line_of(row)) + b"\n\n"
+        position = end or position
+        if dropped is not None:
+            position = dropped.end
+            event_id = encode_cursor(secret, binding, position).encode()
+            yield b"id: " + event_id + b"\nevent: dropped\ndata: " + _encoder.encode(dropped.told) + b"\n\n"
         now = time.monotonic()
         if rows:
             spoken = now
         elif now - spoken >= HEARTBEAT_SECONDS:
             spoken = now
             yield b": still here\n\n"
-        if len(rows) < MAX_LINES_A_POLL:
+        if len(rows) < MAX_LINES_A_POLL and end is None:
             await asyncio.sleep(POLL_SECONDS)
+
+
+async def _skip(
+    connection: Connection, scenario_id: UUID, query: TailQuery, last: Position, marks: list[str] | None
+) -> _Skipped | None:
+    """What a reader at `last` misses when it goes on at the newest line; None where it isn't too far behind."""
+    row = await connection.fetchrow(SQL["newest_line"], scenario_id)
+    if row is None or row["received_at"] - last.received_at <= MAX_BEHIND:
+        return None
+    newest, position, lines = Position(row["received_at"], row["id"]), last, 0
+    while position < newest:
+        end = await look_end(connection, scenario_id, query, position, 1)
+        end = newest if end is None else min(end, newest)
+        lines += await connection.fetchval(
+            SQL["count_lines"],
+            scenario_id,
+            *position,
+            *end,
+            query.source,
+            query.level,
+            query.has_pii,
+            query.pii_type,
+            query.attributes,
+            query.q,
+            marks,
+        )
+        position = end
+    return _Skipped(newest, Dropped(lines, last.received_at, newest.received_at))

@@ -101,6 +101,13 @@ def is_retriable(error: BaseException) -> bool:
     return isinstance(error, _RETRIABLE_ERRORS) and not isinstance(error, asyncpg.exceptions.ClientConfigurationError)
 
 
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the server went away under the call: it ended, was told to, or the connection broke."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(("08", "57P", "40001"))
+    return isinstance(error, (ConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError))
+
+
 def load_queries(package: str, file: str) -> dict[str, str]:
     """The statements of a .sql file by name. Each block: `-- name: x`, lines of description (`-- …`), the statement.
 

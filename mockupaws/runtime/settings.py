@@ -58,6 +58,8 @@ class Settings:
     """Role of gateway and API: plain, row-level security in force."""
     postgres_replica_urls: str = ""
     """Read replicas for the API, separated by commas; empty: reads go to the primary."""
+    replica_max_lag_seconds: float = 10.0
+    """A replica further behind the primary serves no reads, unless the primary is down."""
     postgres_timeout_seconds: float = 5.0
     """Limit for acquiring a connection and for each statement outside bulk writes."""
 

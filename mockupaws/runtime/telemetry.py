@@ -202,6 +202,14 @@ API_REQUESTS = Counter(
 API_SECONDS = Histogram(
     "mockupaws_api_seconds", "Time to answer an API request, by route template.", ["route"], buckets=_SECONDS
 )
+API_READS = Counter(
+    "mockupaws_api_reads_total",
+    "Reads by who served them: replica, primary, stale_replica (the primary is down).",
+    ["server"],
+)
+REPLICA_LAG_SECONDS = Gauge(
+    "mockupaws_replica_lag_seconds", "How far a replica was behind the primary when last looked at.", ["replica"]
+)
 SIGN_INS = Counter(
     "mockupaws_sign_ins_total",
     "Passwords and refresh tokens that were checked, by what came of it (accepted, refused, locked, token_reused, …).",

@@ -112,8 +112,18 @@ API_RULES: dict[tuple[str, str], RouteRule] = {
         ),
     ),
     ("GET", f"{_SCENARIO}/logs/export"): RouteRule(
-        scope="read", cases=(Case(), Case(query={"format": "csv"})), audited="logs.exported"
+        scope="read",
+        cases=(Case(), Case(query={"format": "csv"}), Case(query={"format": "parquet"}, shows=False)),  # compressed
+        audited="logs.exported",
     ),
+    ("GET", f"{_SCENARIO}/logs/hits"): RouteRule(
+        scope="read", cases=(Case(shows=False), Case(query={"q": "{canary}"}, shows=False, foreign=(200, 404)))
+    ),
+    ("GET", f"{_SCENARIO}/logs/facets"): RouteRule(
+        scope="read", cases=(Case(), Case(query={"source": "{canary}"}, foreign=(200, 404)))
+    ),
+    ("GET", f"{_SCENARIO}/logs/values"): RouteRule(scope="read", cases=(Case(query={"field": "source"}),)),
+    ("GET", f"{_SCENARIO}/pii"): RouteRule(scope="read"),
     ("GET", f"{_SCENARIO}/tail"): RouteRule(
         scope="read",
         cases=(Case(headers={"last-event-id": "{tail_cursor}"}, foreign=(400,)), Case(own=0)),

@@ -1,0 +1,262 @@
+"""Reads on 10 million lines over HTTP: pages, searches, figures, exports, the tail, and many readers at once.
+
+`make bench-reads` prints the table. The data set is made first where it isn't there (some minutes and 8 GB). Windows differ
+from request to request, so that nothing is answered from the cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+
+from mockupaws.archive.fold_rollups import fold_rollups
+from mockupaws.runtime import api_keys
+from mockupaws.runtime.embedded.installation import Installation
+from mockupaws.runtime.settings import Settings
+from tests.benchmarks.read_dataset import END, read_dataset, scenario_id, tenant_id
+from tests.running_stack import free_ports
+
+REQUESTS = int(os.environ.get("REQUESTS", "100"))
+READER_SECONDS = float(os.environ.get("READER_SECONDS", "20"))
+READERS, READS_A_SECOND = 1000, 300
+TENANTS = (1, 1, 2, 3, 5, 10, 20, 50)
+"""Of which requests are made, in turn; the first has a fifth of all lines."""
+LAST = datetime(2026, 11, 25, tzinfo=UTC)
+MONTH, FORTNIGHT = timedelta(days=30), timedelta(days=14)
+_random = random.Random(1)
+
+
+def window(span: timedelta) -> dict[str, str]:
+    to = LAST - timedelta(seconds=_random.randrange(20 * 86_400))
+    return {"from": (to - span).isoformat(), "to": to.isoformat()}
+
+
+CASES: list[tuple[str, str, Callable[[], dict[str, Any]], int]] = [
+    ("page of 100 lines", "/logs", lambda: {"to": window(MONTH)["to"]}, 50),
+    ("page, level=error", "/logs", lambda: {"to": window(MONTH)["to"], "level": "error"}, 50),
+    ("page, q of one line in 20", "/logs", lambda: {"to": window(MONTH)["to"], "q": "deadlock"}, 200),
+    ("page, q of one line in 10,000", "/logs", lambda: {"to": window(MONTH)["to"], "q": "quarantine"}, 200),
+    ("summary of 30 days", "/summary", lambda: window(MONTH), 100),
+    ("costs of all", "/costs", dict, 100),
+    ("series of 30 days by hour", "/metrics", lambda: {**window(MONTH), "step": "1h"}, 100),
+    ("series of 30 days by day", "/metrics", lambda: {**window(MONTH), "step": "1d"}, 100),
+    ("profile of 14 days", "/profile", lambda: window(FORTNIGHT), 100),
+    ("profile of 30 days", "/profile", lambda: window(MONTH), 100),
+    ("facets of 30 days", "/logs/facets", lambda: window(MONTH), 100),
+    ("hits of 30 days", "/logs/hits", lambda: window(MONTH), 100),
+    ("findings of 30 days", "/pii", lambda: window(MONTH), 100),
+]
+"""What is asked for, and the goal for its p95 in ms."""
+
+
+async def main() -> int:
+    async with read_dataset() as installation, _api(installation) as (client, process):
+        print("\n| read | p50 ms | p95 ms | goal ms |\n|---|---|---|---|")
+        for name, suffix, params, goal in CASES:
+            times = [await _timed(client, number, suffix, params()) for number in _tenants(REQUESTS)]
+            _print(name, times, goal)
+        times = [await _what_if(client, number) for number in _tenants(REQUESTS)]
+        _print("what-if of all", times, 100)
+        _print("tail, behind the commit", await _tail_delays(installation, client), 2000)
+        print("\n| export | lines | lines/s | API memory grew MiB |\n|---|---|---|---|")
+        for form in ("ndjson", "parquet", "csv"):
+            await _export(client, process, form)
+        await _readers(client)
+        print(f"\nload of the machine over the last minute: {os.getloadavg()[0]:.1f}")
+    return 0
+
+
+def _tenants(count: int) -> list[int]:
+    return [TENANTS[n % len(TENANTS)] for n in range(count)]
+
+
+def _print(name: str, times: list[float], goal: int) -> None:
+    ranked = sorted(times)
+    print(
+        f"| {name} | {statistics.median(ranked):.0f} | {ranked[int(len(ranked) * 0.95)]:.0f} | {goal} |",
+        flush=True,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _api(installation: Installation) -> AsyncIterator[tuple[httpx.AsyncClient, psutil.Process]]:
+    """The process of the API, and a client with a key of each tenant."""
+    settings = dataclasses.replace(installation.settings, api_port=free_ports(1)[0], redis_url="")
+    await fold_rollups(settings, END + timedelta(days=1))
+    keys = await _make_keys(settings)
+    process = _start_api(settings)
+    limits = httpx.Limits(max_connections=READERS, max_keepalive_connections=READERS)
+    url = f"http://127.0.0.1:{settings.api_port}"
+    try:
+        async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
+            _keys.update(keys)
+            give_up = time.monotonic() + 60
+            while True:
+                assert time.monotonic() < give_up
+                with contextlib.suppress(httpx.TransportError):
+                    if (await client.get("/health")).status_code == 200:
+                        break
+                await asyncio.sleep(0.1)
+            yield client, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _start_api(settings: Settings) -> subprocess.Popen[bytes]:
+    environ = {name: text for name, text in os.environ.items() if not name.startswith("MOCKUPAWS_")}
+    return subprocess.Popen([sys.executable, "-m", "mockupaws.api"], env=environ | settings.to_environ())
+
+
+_keys: dict[int, str] = {}
+
+
+async def _make_keys(settings: Settings) -> dict[int, str]:
+    keys = {}
+    connection = await asyncpg.connect(settings.postgres_owner_url, timeout=10)
+    try:
+        await connection.execute("DELETE FROM api_keys")
+        for number in sorted(set(TENANTS)):
+            key = api_keys.mint(os.urandom(api_keys.RANDOM_BYTES))
+            keys[number] = key.text
+            await connection.execute(
+                "INSERT INTO api_keys (id, tenant_id, name, prefix, secret_hmac, scopes) VALUES ($1, $2, 'b', $3, $4, $5)",
+                uuid.uuid4(),
+                tenant_id(number),
+                key.prefix,
+                api_keys.secret_hmac(settings.api_key_pepper, key.secret),
+                ["read", "manage"],
+            )
+    finally:
+        await connection.close()
+    return keys
+
+
+def _path(number: int, suffix: str) -> tuple[str, dict[str, str]]:
+    return f"/api/v1/scenarios/{scenario_id(number)}{suffix}", {"Authorization": f"Bearer {_keys[number]}"}
+
+
+async def _timed(client: httpx.AsyncClient, number: int, suffix: str, params: dict[str, Any]) -> float:
+    path, headers = _path(number, suffix)
+    return await _time(client.get(path, params=params, headers=headers))
+
+
+async def _what_if(client: httpx.AsyncClient, number: int) -> float:
+    path, headers = _path(number, "/what-if")
+    body = {"architecture": {"queue": {"batch_size": _random.randrange(1, 11)}}}
+    return await _time(client.post(path, json=body, headers=headers))
+
+
+async def _time(call: Awaitable[httpx.Response]) -> float:
+    started = time.perf_counter()
+    answered = await call
+    assert answered.status_code == 200, answered.text
+    return (time.perf_counter() - started) * 1000
+
+
+async def _export(client: httpx.AsyncClient, process: psutil.Process, form: str) -> None:
+    """The first tenant's newest lines, stopped after ten seconds of the stream."""
+    path, headers = _path(1, "/logs/export")
+    before = process.memory_info().rss
+    grown = size = lines = 0
+    started = time.perf_counter()
+    params = {"format": form, "from": (LAST - timedelta(days=20)).isoformat(), "to": LAST.isoformat()}
+    async with client.stream("GET", path, params=params, headers=headers) as stream:
+        async for chunk in stream.aiter_bytes():
+            size += len(chunk)
+            lines += chunk.count(b"\n")
+            grown = max(grown, process.memory_info().rss - before)
+    seconds = time.perf_counter() - started
+    if form == "parquet":
+        lines = await _lines_between(client, params["from"], params["to"])
+    print(f"| {form} | {lines:,} | {lines / seconds:,.0f} | {grown / 2**20:.0f} |", flush=True)
+
+
+async def _lines_between(client: httpx.AsyncClient, since: str, to: str) -> int:
+    path, headers = _path(1, "/summary")
+    summary = (await client.get(path, params={"from": since, "to": to}, headers=headers)).json()
+    return int(summary["entries"])
+
+
+async def _tail_delays(installation: Installation, client: httpx.AsyncClient) -> list[float]:
+    """From the commit of a line to its event, of lines that come at any moment of the polling."""
+    path, headers = _path(50, "/tail")
+    delays: list[float] = []
+    connection = await asyncpg.connect(installation.settings.postgres_owner_url, timeout=10)
+    await connection.execute("DELETE FROM scenario_logs WHERE scenario_id = $1 AND source = 'tail'", scenario_id(50))
+    await connection.execute("UPDATE scenarios SET name = name WHERE id = $1", scenario_id(50))
+    try:
+        async with client.stream("GET", path, headers=headers, params={"source": "tail"}) as stream:
+            events = stream.aiter_lines()
+            await anext(events)
+            for number in range(20):
+                await connection.execute(
+                    "INSERT INTO scenario_logs (tenant_id, scenario_id, id, received_at, message_hash, message_preview,"
+                    " source, level, size_bytes, has_pii, pii_types, token_count, sqs_blocks)"
+                    " VALUES ($1, $2, $3, $4, 'x', 'x', 'tail', 'info', 1, false, '{}', 1, 1)",
+                    tenant_id(50),
+                    scenario_id(50),
+                    uuid.uuid4(),
+                    END - timedelta(microseconds=1000 - number),
+                )
+                committed = time.perf_counter()
+                async for line in events:
+                    if line.startswith("data:"):
+                        break
+                delays.append((time.perf_counter() - committed) * 1000)
+                await asyncio.sleep(_random.random() * 0.5)
+    finally:
+        await connection.execute(
+            "DELETE FROM scenario_logs WHERE scenario_id = $1 AND source = 'tail'", scenario_id(50)
+        )
+        await connection.close()
+    return delays
+
+
+async def _readers(client: httpx.AsyncClient) -> None:
+    """READERS clients, each with a connection; READS_A_SECOND requests a second between them, whether answered or not."""
+    times: list[float] = []
+    errors: dict[str, int] = {}
+
+    async def read(case: int, number: int, due: float) -> None:
+        _, suffix, params, _ = CASES[case]
+        path, headers = _path(number, suffix)
+        try:
+            answered = await client.get(path, params=params(), headers=headers)
+            if answered.status_code != 200:
+                errors[str(answered.status_code)] = errors.get(str(answered.status_code), 0) + 1
+        except httpx.HTTPError as error:
+            errors[type(error).__name__] = errors.get(type(error).__name__, 0) + 1
+        times.append((time.perf_counter() - due) * 1000)
+
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for n in range(int(READER_SECONDS * READS_A_SECOND)):
+            due = started + n / READS_A_SECOND
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            tasks.create_task(read((0, 4, 6)[n % 3], TENANTS[n % len(TENANTS)], due))
+    ranked = sorted(times)
+    print(
+        f"\n{len(ranked):,} reads (pages, summaries, series) at {READS_A_SECOND} a second, up to {READERS} at once: "
+        f"p50 {statistics.median(ranked):.0f} ms, p95 {ranked[int(len(ranked) * 0.95)]:.0f} ms, errors {json.dumps(errors)}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
