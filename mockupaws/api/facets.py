@@ -25,7 +25,7 @@ from mockupaws.api.summaries import measured_quantities
 from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.pii_types import PII_TYPES
 
-MAX_LINES_COUNTED = 500_000
+MAX_LINES_COUNTED = 100_000
 """Of hits that are counted line by line."""
 _MAX_COMBINATIONS = 10_000
 _DEFAULT_WINDOW = timedelta(days=1)

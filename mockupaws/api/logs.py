@@ -27,7 +27,7 @@ from mockupaws.stream_processors.policies.find_policy import find_keys
 from mockupaws.stream_processors.policies.marks import marks_of_value
 from mockupaws.stream_processors.policies.tenant_keys import KeyRefusedError
 
-LOOK_AT = 100_000
+LOOK_AT = 20_000
 """Lines a page looks at: with no index on their text, this bounds what a page costs however few lines match."""
 
 Instant = Annotated[datetime, Meta(tz=True)]

@@ -9,8 +9,8 @@ from uuid import UUID
 from mockupaws.api.errors import RefusedError
 
 WINDOW_SECONDS = 60.0
-MAX_LINES = 30_000_000
-"""A tenant's in a window, in one process: about a quarter of a core."""
+MAX_LINES = 3_000_000
+"""A tenant's in a window, in one process: about a quarter of a core of the database server."""
 _MAX_TENANTS = 10_000
 
 

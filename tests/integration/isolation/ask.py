@@ -30,7 +30,7 @@ class Answered:
     @property
     def text(self) -> str:
         """Headers and body, as one text to look for canaries in."""
-        return "\n".join(f"{name}: {value}" for name, value in self.headers) + "\n" + self.body.decode()
+        return "\n".join(f"{name}: {value}" for name, value in self.headers) + "\n" + self.body.decode(errors="replace")
 
     @property
     def but_for_request_id(self) -> tuple[int, tuple[tuple[str, str], ...], bytes]:

@@ -117,7 +117,7 @@ API_RULES: dict[tuple[str, str], RouteRule] = {
         audited="logs.exported",
     ),
     ("GET", f"{_SCENARIO}/logs/hits"): RouteRule(
-        scope="read", cases=(Case(shows=False), Case(query={"q": "{canary}"}, shows=False, foreign=(200, 404)))
+        scope="read", cases=(Case(shows=False), Case(query={"source": "{canary}"}, shows=False, foreign=(200, 404)))
     ),
     ("GET", f"{_SCENARIO}/logs/facets"): RouteRule(
         scope="read", cases=(Case(), Case(query={"source": "{canary}"}, foreign=(200, 404)))
