@@ -34,21 +34,21 @@ def kept(handler: Handler) -> Handler:
         if body is not None:
             async with call.services.databases.read(call.tenant_id) as reading:
                 await find_scenario(reading.connection, call.id("scenario_id"))
-            return _tagged(call, body, "hit")
+            return _tagged(call, body)
         response = await handler(call)
         body = bytes(response.body)
         last = LAST_READING.get()
         if last is not None and not last.stale:
             now = datetime.fromtimestamp(call.services.clock.now_us() / 1e6, UTC)
             await cache.put(key, body, lifetime_of(call.query, now))
-        return _tagged(call, body, "miss")
+        return _tagged(call, body)
 
     return answer_kept
 
 
-def _tagged(call: Call, body: bytes, cache: str) -> Response:
+def _tagged(call: Call, body: bytes) -> Response:
     tag = f'"{sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Cache-Status": f"mockupaws; {cache}"}
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if tag in call.request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(body, 200, headers, "application/json")

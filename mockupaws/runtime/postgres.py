@@ -28,9 +28,10 @@ else:  # asyncpg's classes are generic for type checkers only
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
 
-_RETRIABLE_CLASSES = ("08", "53", "55", "57P", "58", "40", "25006", "25P03", "57014")
-"""Connection, resources, lock not available, operator intervention, system error, serialization or deadlock,
-a server that became read-only (failover), a transaction that stood idle for too long, statement timeout."""
+_RETRIABLE_CLASSES = ("08", "53", "55", "57P", "58", "40", "25001", "25006", "25P03", "57014")
+"""Connection, resources, lock not available, operator intervention, system error, serialization or deadlock, a
+connection that a call given up left in its transaction (rolled back when the pool gets it back), a server that became
+read-only (failover), a transaction that stood idle for too long, statement timeout."""
 
 _RETRIABLE_ERRORS = (
     TimeoutError,
@@ -104,7 +105,7 @@ def is_retriable(error: BaseException) -> bool:
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the server went away under the call: it ended, was told to, or the connection broke."""
     if isinstance(error, asyncpg.PostgresError):
-        return (error.sqlstate or "").startswith(("08", "57P", "40001"))
+        return (error.sqlstate or "").startswith(("08", "57P", "40001", "25001"))
     return isinstance(error, (ConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError))
 
 

@@ -115,7 +115,8 @@ async def _fill(installation: Installation) -> None:
     )
     try:
         await connection.execute("TRUNCATE tenants, scenarios CASCADE")
-        await connection.execute("TRUNCATE scenario_logs, scenario_metrics")
+        await connection.execute("TRUNCATE scenario_logs, scenario_metrics, scenario_hours, scenario_facets")
+        await connection.execute("TRUNCATE scenario_days, scenario_summaries")
         await connection.execute("DROP TABLE IF EXISTS benchmark_requests, benchmark_week")
         days = [FIRST + timedelta(days=day) for day in range((END - FIRST).days)]
         for month in (9, 10, 11):
@@ -138,6 +139,8 @@ async def _fill(installation: Installation) -> None:
             await connection.execute(queries["repeat_rollups"], timedelta(weeks=number), week)
             print(f"repeated week {number}", flush=True)
         await connection.execute("DROP TABLE benchmark_requests, benchmark_week")
+        await connection.execute(queries["make_hours"])
+        await connection.execute(queries["make_facets"])
         await connection.execute("VACUUM ANALYZE")
     finally:
         await connection.close()

@@ -117,3 +117,14 @@ FROM benchmark_week;
 INSERT INTO scenario_metrics (tenant_id, scenario_id, "timestamp", metric_type, metric_name, value, unit, extra_data)
 SELECT tenant_id, scenario_id, "timestamp" + $1::interval, metric_type, metric_name, value, unit, extra_data
 FROM scenario_metrics WHERE "timestamp" < $2;
+
+-- name: make_hours
+-- Those that have rollups, as the sink would have touched them.
+INSERT INTO scenario_hours (tenant_id, scenario_id, hour, changes)
+SELECT DISTINCT tenant_id, scenario_id, date_trunc('hour', "timestamp", 'UTC'), 1 FROM scenario_metrics;
+
+-- name: make_facets
+-- As folded: those of an hour stand together.
+INSERT INTO scenario_facets (tenant_id, scenario_id, hour, source, level, pii_types, entries, folded)
+SELECT tenant_id, scenario_id, date_trunc('hour', received_at, 'UTC'), source, level, pii_types, count(*), true
+FROM scenario_logs GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 3, 2;
