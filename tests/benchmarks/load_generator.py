@@ -144,7 +144,9 @@ class LoadGenerator:
             await self._probe(msgspec.json.decode(answer)["receipt"], acked)
 
     async def _probe(self, receipt: str, acked: float) -> None:
-        head = f"GET {receipt} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self._plan.api_key}\r\n\r\n".encode()
+        head = (
+            f"GET {receipt} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self._plan.api_key}\r\n\r\n".encode()
+        )
         while time.perf_counter() - acked < _PROBE_LIMIT_SECONDS:
             try:
                 status, answer = await self._api.call(head, b"")
