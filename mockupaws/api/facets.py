@@ -16,7 +16,7 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from mockupaws.api.errors import RefusedError
-from mockupaws.api.logs import Instant, LogFilter, Text, check_filter
+from mockupaws.api.logs import Instant, LogFilter, Text, attributes_wanted, check_filter
 from mockupaws.api.metrics import MAX_POINTS, STEP_PATTERN, step_seconds
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
@@ -205,7 +205,7 @@ async def get_hits(call: Call) -> Response:
         else:
             await _check_lines(reading.connection, scenario_id, since, to)
             rows = await reading.connection.fetch(
-                SQL["hits_by_line"], scenario_id, since, to, *conditions, query.q, query.attributes
+                SQL["hits_by_line"], scenario_id, since, to, *conditions, query.q, attributes_wanted(query.attributes)
             )
     hits = [Hit(*row.values()) for row in rows]
     return answer(Hits(step_seconds=step, hits=hits, entries=sum(hit.entries for hit in hits), stale=reading.stale))

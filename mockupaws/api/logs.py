@@ -115,13 +115,22 @@ async def list_logs(call: Call) -> Response:
 
 def check_filter(query: LogFilter) -> None:
     check_range(query)
-    if query.attributes is not None:
-        try:
-            msgspec.json.decode(query.attributes, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError):
-            raise RefusedError("invalid_parameter", "`attributes` must be the JSON of an object") from None
+    attributes_wanted(query.attributes)
     if query.pii_type is not None and query.pii_type not in PII_TYPES:
         raise RefusedError("invalid_parameter", f"`pii_type` must be one of {', '.join(PII_TYPES)}")
+
+
+def attributes_wanted(text: str | None) -> str | None:
+    """The same JSON as Postgres can take it: numbers it can hold, and no NUL. Raises RefusedError."""
+    if text is None:
+        return None
+    try:
+        encoded = msgspec.json.encode(msgspec.json.decode(text, type=dict[str, Any])).decode()
+    except (msgspec.DecodeError, RecursionError):
+        raise RefusedError("invalid_parameter", "`attributes` must be the JSON of an object") from None
+    if "\\u0000" in encoded:
+        raise RefusedError("invalid_parameter", "`attributes` holds a NUL character")
+    return encoded
 
 
 def is_selective(query: LogFilter) -> bool:
@@ -148,7 +157,7 @@ def arguments_of(
         marks,
         max(LOOK_AT, limit),
         query.as_of if isinstance(query, LogQuery) else None,
-        query.attributes,
+        attributes_wanted(query.attributes),
     )
 
 

@@ -20,7 +20,7 @@ from starlette.responses import Response, StreamingResponse
 
 from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
 from mockupaws.api.errors import RefusedError
-from mockupaws.api.logs import LogFilter, check_filter, fetch_page, line_of, look_end, marks_wanted
+from mockupaws.api.logs import LogFilter, attributes_wanted, check_filter, fetch_page, line_of, look_end, marks_wanted
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call
 from mockupaws.api.scenarios import find_scenario
@@ -152,7 +152,7 @@ async def _skip(
             query.level,
             query.has_pii,
             query.pii_type,
-            query.attributes,
+            attributes_wanted(query.attributes),
             query.q,
             marks,
         )

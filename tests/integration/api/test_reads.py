@@ -73,6 +73,7 @@ async def test_many_lines(
     page = await get(api, f"{path}/logs", as_of=as_of.isoformat(), limit=2)
     assert page["logs"][0]["received_at"] <= as_of.isoformat().replace("+00:00", "Z")
     assert page["looked_through"] is True
+    assert (await get(api, f"{path}/logs", attributes='{"a": -1e-99999999}'))["logs"] == []
     monkeypatch.setattr(logs, "LOOK_AT", 3000)
     seen: list[str] = []
     pages, cursor = 0, None
@@ -112,6 +113,8 @@ async def test_many_lines(
     for suffix, bad in (
         ("logs", {"attributes": "[]"}),
         ("logs", {"attributes": "{"}),
+        ("logs", {"attributes": '{"a": "\\u0000"}'}),
+        ("logs", {"attributes": '{"a": 1e999999}'}),
         ("logs", {"as_of": "now"}),
         ("logs/hits", {"step": "1s"}),
         ("logs/hits", {"attributes": "1"}),
