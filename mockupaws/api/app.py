@@ -26,6 +26,7 @@ from mockupaws.api.openapi import openapi_document
 from mockupaws.api.routes import ROUTES
 from mockupaws.api.routing import ApiRoute, Call, Services, answer, endpoint, refusal
 from mockupaws.api.sign_in import SignIn
+from mockupaws.runtime.backlog_notes import BacklogNotes
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.http_edge import HttpEdge
 from mockupaws.runtime.limits.limiter import Limiter
@@ -42,11 +43,14 @@ async def build_app(settings: Settings) -> Starlette:
     redis, circuit = open_redis(settings), redis_circuit()
     hints = ReceiptHints(redis, circuit, settings.redis_timeout_seconds)
     limiter = Limiter(settings, redis, circuit, clock)
+    notes = BacklogNotes(settings, redis, circuit)
     plans = PlanFeed(databases.primary, settings.postgres_timeout_seconds)
     authenticator = Authenticator(settings, databases.primary, clock)
     sign_in = SignIn(settings, databases, authenticator, limiter, clock)
     answers = AnswerCache(redis, circuit, settings.redis_timeout_seconds)
-    services = Services(settings, databases, authenticator, sign_in, hints, clock, limiter, plans.plans, answers)
+    services = Services(
+        settings, databases, authenticator, sign_in, hints, clock, limiter, plans.plans, answers, notes
+    )
     edge = Middleware(HttpEdge, settings, settings.api_host, clock)
 
     @asynccontextmanager

@@ -46,12 +46,26 @@ class LimitState(msgspec.Struct, frozen=True):
     """When a day's quota will be used up at this rate; None: not before it resets, or not known."""
 
 
+class BacklogRefusals(msgspec.Struct, frozen=True):
+    """Requests answered 429 `backlogged`: more came in than could soon be read, and the tenant was above its share."""
+
+    requests: int
+    """Since the first of them; forgotten a day after the last."""
+    last_at: datetime
+    delay_seconds: float
+    """How long what was accepted then had to wait until it could be read."""
+    share_bytes_per_second: float
+    """What one gateway process accepted of a tenant then, at most."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     tier: str
     shared: bool
     """False: Redis has no answer; each process counts its part alone, and what is used isn't known."""
     at: datetime
     limits: list[LimitState]
+    backlog: BacklogRefusals | None = None
+    """None: nothing was refused because of the backlog, or Redis has no answer."""
 
 
 async def get_limits(call: Call) -> Response:
@@ -70,7 +84,16 @@ async def get_limits(call: Call) -> Response:
     if (tokens := limits.get("ingest_tokens")) is not None:
         states[tokens.name] = await _token_state(call, tokens, plan, now)
     shown = [states.get(name) or _unknown_state(name, plan, limits.get(name)) for name in SHOWN]
-    return answer(Limits(plan.tier, seen is not None or not counted, now, shown))
+    shared = seen is not None or not counted
+    return answer(Limits(plan.tier, shared, now, shown, await _backlog_refusals(call)))
+
+
+async def _backlog_refusals(call: Call) -> BacklogRefusals | None:
+    refused = await call.services.backlog.refusals(call.tenant_id)
+    if refused is None:
+        return None
+    last_at = datetime.fromtimestamp(refused.last_at_us / 1e6, UTC)
+    return BacklogRefusals(refused.requests, last_at, refused.delay_seconds, refused.share_bytes_per_second)
 
 
 def _counted_state(limit: Limit, plan: TenantPlan, seen: Counted, now: datetime) -> LimitState:

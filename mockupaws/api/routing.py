@@ -21,6 +21,7 @@ from mockupaws.api.hints import ReceiptHints
 from mockupaws.api.look_budget import LookBudget
 from mockupaws.api.sign_in import SignIn
 from mockupaws.runtime.audit import Origin
+from mockupaws.runtime.backlog_notes import BacklogNotes
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.errors import place_of
 from mockupaws.runtime.limits.limiter import Limiter
@@ -50,6 +51,7 @@ class Services:
     limiter: Limiter
     plans: TenantPlans
     answers: AnswerCache
+    backlog: BacklogNotes
     look_budget: LookBudget = field(default_factory=LookBudget)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is told to stop: answers that go on for long end."""

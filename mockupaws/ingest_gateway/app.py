@@ -18,7 +18,9 @@ from starlette.routing import Route
 
 from mockupaws.ingest_gateway.accepted_requests import AcceptedRequests
 from mockupaws.ingest_gateway.admit import BodyIntake
+from mockupaws.ingest_gateway.admit_by_lag import LagAdmission
 from mockupaws.ingest_gateway.authenticate import Authenticator
+from mockupaws.ingest_gateway.backlog import Backlog
 from mockupaws.ingest_gateway.errors import ERRORS
 from mockupaws.ingest_gateway.handlers import Gateway, ingest, refuse
 from mockupaws.ingest_gateway.limit_requests import RequestLimits
@@ -27,6 +29,7 @@ from mockupaws.ingest_gateway.publish import Publisher
 from mockupaws.ingest_gateway.refresh_directory import RefreshedDirectory
 from mockupaws.ingest_gateway.shed_load import MemoryGuard, memory_limit
 from mockupaws.ingest_gateway.spool import Spool
+from mockupaws.runtime.backlog_notes import BacklogNotes
 from mockupaws.runtime.clock import Clock, SystemClock
 from mockupaws.runtime.http_edge import HttpEdge
 from mockupaws.runtime.key_uses import KeyUses
@@ -86,7 +89,8 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
         directory.load_snapshot()
         key_uses = KeyUses(pool, settings.postgres_timeout_seconds)
         memory = MemoryGuard(memory_limit(settings.gateway_max_memory_bytes, settings.gateway_workers))
-        publisher = Publisher(settings)
+        backlog = Backlog()
+        publisher = Publisher(settings, backlog)
         spool = Spool(settings.home, settings.spool_max_bytes, clock, publisher)
         stack.push_async_callback(spool.close)
         redis, circuit = open_redis(settings), redis_circuit()
@@ -94,6 +98,8 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
         stack.push_async_callback(accepted_requests.close)
         tokens = TokensToday(pool, settings.postgres_timeout_seconds)
         limiter = Limiter(settings, redis, circuit, clock)
+        notes = BacklogNotes(settings, redis, circuit)
+        lag = LagAdmission(settings, pool, notes, backlog, clock)
         gateway = Gateway(
             settings,
             clock,
@@ -104,11 +110,12 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
             accepted_requests,
             BodyIntake(settings.publish_max_pending_bytes, settings.http_body_seconds, memory),
             RequestLimits(settings, limiter, directory.directory.plans, tokens),
+            lag,
             pool,
         )
         works = (
             directory.run(), publisher.run(), spool.run(), memory.run(), key_uses.run(),
-            tokens.run(settings.limit_refresh_seconds),
+            tokens.run(settings.limit_refresh_seconds), lag.run(),
         )  # fmt: skip
         tasks = [asyncio.create_task(work) for work in works]
         for task in tasks:
@@ -154,6 +161,9 @@ async def _ready(request: Request) -> Response:
         detail["spool"] = f"{gateway.spool.waiting} requests wait for the brokers"
     if gateway.accepted_requests.degraded:
         detail["redis"] = "down: this process remembers accepted requests, and counts its part of the limits, alone"
+    admission = gateway.lag.decision
+    if admission.rate is not None:
+        detail["admission"] = f"{admission.state}: tenants above their share get 429; {admission.rate:,.0f} bytes/s"
     body = msgspec.json.encode({"ready": ready, "lag_seconds": None, "detail": detail})
     return Response(body, 200 if ready else 503, media_type="application/json")
 

@@ -28,6 +28,7 @@ ERRORS: dict[str, ErrorKind] = {
         ErrorKind("idempotency_key_reused", 422, False, "another body was accepted under this Idempotency-Key"),
         ErrorKind("rate_limited", 429, True, "the tenant's requests of a minute are used up"),
         ErrorKind("quota_exhausted", 429, True, "the tenant's bytes or tokens of the day are used up"),
+        ErrorKind("backlogged", 429, True, "more comes in than can soon be read, and the tenant is above its share"),
         ErrorKind("overloaded", 503, True, "too many bytes are held in memory, or wait for the brokers"),
         ErrorKind(
             "not_durable",

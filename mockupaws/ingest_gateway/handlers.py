@@ -1,7 +1,8 @@
 """The ingest endpoint, step by step; the steps themselves are beside it.
 
-Order: who (401, 403) → which format (415) → within its limits (429) → the body (413, 408) → inflate (413, 400) →
-decode (400, 413) → whose scenario (404) → accepted before? (202 `duplicate`, 422) → Kafka, or the spool (503) → 202.
+Order: who (401, 403) → which format (415) → within its limits (429) → soon to be read (429) → the body (413, 408) →
+inflate (413, 400) → decode (400, 413) → whose scenario (404) → accepted before? (202 `duplicate`, 422) → Kafka, or the
+spool (503) → 202.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from starlette.responses import Response
 
 from mockupaws.ingest_gateway.accepted_requests import AcceptedRequests
 from mockupaws.ingest_gateway.admit import BodyIntake, ByteShare
+from mockupaws.ingest_gateway.admit_by_lag import LagAdmission, LagShare
 from mockupaws.ingest_gateway.authenticate import Authenticator, Principal
 from mockupaws.ingest_gateway.directory import ScenarioRecord
 from mockupaws.ingest_gateway.errors import ERRORS, RETRY_AFTER_SECONDS, RefusedError, Rejection
 from mockupaws.ingest_gateway.inflate_body import content_encodings, inflate_body
-from mockupaws.ingest_gateway.limit_requests import Admission, RequestLimits
+from mockupaws.ingest_gateway.limit_requests import Admission, RequestLimits, announced_size
 from mockupaws.ingest_gateway.make_durable import make_durable
 from mockupaws.ingest_gateway.protocols.decoded import Decoded, EntryLimits
 from mockupaws.ingest_gateway.protocols.native_json import decode_json
@@ -89,6 +91,7 @@ class Gateway:
     accepted_requests: AcceptedRequests
     bodies: BodyIntake
     limits: RequestLimits
+    lag: LagAdmission
     pool: Pool
     """For what no copy is kept of: a dry run's policy."""
     storing: dict[bytes, asyncio.Future[None]] = field(default_factory=dict)
@@ -158,11 +161,16 @@ async def _ingest(gateway: Gateway, request: Request, request_id: UUID, now_us: 
             raise RefusedError("invalid_request", f"Idempotency-Key: 1 to {MAX_IDEMPOTENCY_KEY} characters")
         request_id = request_id_of_key(principal.tenant_id, key)
     admission = await _admit(gateway, request, principal)
-    with admission, gateway.bodies.share() as share:
+    dry = request.query_params.get("dry_run", "0") not in ("0", "false", "")
+    with (
+        admission,
+        await _admit_by_lag(gateway, request, principal, request_id if key is not None else None, dry) as lag_share,
+        gateway.bodies.share() as share,
+    ):
         ingest_request, rejected = await _receive(
             gateway, request, principal, request_id, now_us, decode, share, admission
         )
-        if request.query_params.get("dry_run", "0") not in ("0", "false", ""):
+        if dry:
             return await _dry_run(gateway, ingest_request, rejected)
         accepted, body_hash_ = len(ingest_request.entries), ingest_request.body_hash
         encoded = NewRequest(request_id.bytes, encode_request(ingest_request), accepted)
@@ -173,6 +181,8 @@ async def _ingest(gateway: Gateway, request: Request, request_id: UUID, now_us: 
             await _make_durable(gateway, principal, request_id, encoded, None)
         else:
             duplicate = await _make_durable_once(gateway, principal, request_id, encoded, body_hash_)
+        if not duplicate:
+            lag_share.weigh(len(encoded.encoded))
     if not duplicate:
         INGEST_ENTRIES.labels("accepted").inc(accepted)
     if rejected:
@@ -188,6 +198,22 @@ async def _admit(gateway: Gateway, request: Request, principal: Principal) -> Ad
         raise
     request.state.limit_headers = admission.verdict.headers
     return admission
+
+
+async def _admit_by_lag(
+    gateway: Gateway, request: Request, principal: Principal, keyed_id: UUID | None, dry: bool
+) -> LagShare:
+    """What adds nothing to what waits is let in always: dry runs, and repeats of what was accepted, or is being."""
+    share = gateway.lag.ask(principal.tenant_id, announced_size(request.headers, gateway.settings.max_body_bytes))
+    if share.admitted or dry:
+        return share
+    if keyed_id is not None and (
+        keyed_id.bytes in gateway.storing
+        or await gateway.accepted_requests.find_body_hash(principal.tenant_id, keyed_id) is not None
+    ):
+        return share
+    await gateway.bodies.discard(request.stream(), request.headers)
+    raise gateway.lag.refusal(share)
 
 
 async def _receive(

@@ -3,8 +3,6 @@
 A request counts as one, and as one more for each `limit_request_entries` entries or `limit_request_bytes` bytes beyond
 the first: ten thousand lines aren't "one request". What was announced (Content-Length) is asked for; what turns out
 beyond that is charged afterwards, and fits into what is left later.
-
-Admission by lag (design D11b) belongs beside this: another reason to refuse, at the same place.
 """
 
 from __future__ import annotations
@@ -79,8 +77,7 @@ class RequestLimits:
         requests = limit_of(plan, "ingest_requests", settings)
         size = limit_of(plan, "ingest_bytes", settings)
         self._check_tokens(tenant_id, limit_of(plan, "ingest_tokens", settings))
-        announced = headers.get("content-length", "")
-        announced_bytes = min(int(announced), settings.max_body_bytes) if announced[:20].isdecimal() else 1
+        announced_bytes = announced_size(headers, settings.max_body_bytes) or 1
         asked_requests = (requests, weight_of(1, announced_bytes, settings)) if requests else None
         asked_bytes = (size, max(1, announced_bytes)) if size else None
         demands: list[Demand] = [demand for demand in (asked_requests, asked_bytes) if demand is not None]
@@ -97,6 +94,12 @@ class RequestLimits:
         if used >= limit.maximum:
             LIMIT_REFUSALS.labels(limit.name).inc()
             raise _refused(Verdict(False, limit, 0, resets_in, resets_in))
+
+
+def announced_size(headers: Mapping[str, str], most: int) -> int | None:
+    """Bytes of the body, at most `most`; None where the head doesn't say."""
+    announced = headers.get("content-length", "")
+    return min(int(announced), most) if announced[:20].isdecimal() else None
 
 
 def weight_of(entries: int, size: int, settings: Settings) -> int:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections import deque
 from dataclasses import dataclass
 from uuid import UUID
@@ -25,6 +26,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from mockupaws.ingest_gateway.admit import ByteBudget
+from mockupaws.ingest_gateway.backlog import Backlog
 from mockupaws.ingest_gateway.bundles import Bundle, BundleLimits
 from mockupaws.ingest_gateway.errors import RefusedError
 from mockupaws.runtime.errors import RetriableError
@@ -80,8 +82,10 @@ class _OpenBundle:
 class Publisher:
     """One per process. `run` keeps a producer alive; `publish` may be called from any request."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, backlog: Backlog) -> None:
+        """`backlog` is told of each record the brokers acknowledge, but for those that travel alone."""
         self._settings = settings
+        self._backlog = backlog
         self._topic = topic_name(settings, REQUESTS)
         self._deadline = settings.publish_deadline_seconds
         self._ack_seconds = self._deadline * (ACK_SHARE if settings.spool_max_bytes else 1.0)
@@ -221,8 +225,11 @@ class Publisher:
             if producer is None:
                 raise KafkaUnreachableError("this process is stopping")
             hit("gateway.before_produce")
-            await producer.send_and_wait(self._topic, bundle.value(), partition=bundle.partition, headers=HEADERS)
+            written = await producer.send_and_wait(
+                self._topic, bundle.value(), partition=bundle.partition, headers=HEADERS
+            )
             hit("gateway.after_acknowledged")
+            self._backlog.note_acknowledged(bundle.partition, written.offset, bundle.size, time.monotonic())
             PUBLISHED_BUNDLES.inc()
             gathered.settle()
         except MessageSizeTooLargeError:

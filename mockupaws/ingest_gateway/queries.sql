@@ -13,3 +13,7 @@ SELECT id, tenant_id, secret_hmac, scopes, expires_at, revoked_at FROM find_api_
 -- name: find_scenario
 -- Scenario $1; none where it is deleted.
 SELECT tenant_id, model_id FROM find_scenario($1);
+
+-- name: stored_offsets
+-- The next offset to be stored of each partition of the topic with id $1.
+SELECT partition, next_offset FROM stored_offsets($1);

@@ -138,6 +138,11 @@ class Settings:
     limit_refresh_seconds: float = 10.0
     """How often the tokens used today are read."""
 
+    admission_lag_seconds: float = 10.0
+    """How long what is accepted may take to be readable; beyond, tenants above their share get 429. 0: any time."""
+    admission_retention_ratio: float = 0.9
+    """Share of a topic's retention, used by its oldest unread record, from which less is accepted; 1: never."""
+
     max_body_bytes: int = 10 * 1024 * 1024
     """Limit of a request body, on the wire and after inflating."""
     max_entries: int = 10_000

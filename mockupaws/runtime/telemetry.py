@@ -112,6 +112,26 @@ SPOOL_DAMAGED = Counter(
 DIRECTORY_AGE_SECONDS = Gauge(
     "mockupaws_directory_age_seconds", "Age of the gateway's knowledge of keys and scenarios."
 )
+ADMISSION_STATE = Gauge(
+    "mockupaws_admission_state",
+    "1 for the state of admission by lag: open, limiting, stalled, signal_missing, retention.",
+    ["state"],
+)
+ADMISSION_DELAY_SECONDS = Gauge(
+    "mockupaws_admission_delay_seconds", "From the 202 of a request accepted now until it can be read, as estimated."
+)
+ADMISSION_RATE_BYTES = Gauge(
+    "mockupaws_admission_rate_bytes", "Bytes of records a second this process lets in; -1: all."
+)
+ADMISSION_RETENTION_RATIO = Gauge(
+    "mockupaws_admission_retention_ratio",
+    "Share of the topics' retention that the oldest unread record has used, as the gateway was told; -1: it wasn't.",
+)
+ADMISSION_REFUSALS = Counter(
+    "mockupaws_admission_refusals_total",
+    "Requests answered 429 because of what waits behind the gateway, by reason: lag, retention.",
+    ["reason"],
+)
 
 # Stream processors
 

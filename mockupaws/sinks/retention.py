@@ -17,11 +17,13 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from mockupaws.runtime.backlog_notes import BacklogNotes
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.errors import RetriableError
 from mockupaws.runtime.health import HealthReport
 from mockupaws.runtime.kafka import REQUEST_SECONDS, topic_name
 from mockupaws.runtime.kafka_log_dirs import LogSizesRequest, log_sizes_of
+from mockupaws.runtime.redis_client import open_redis, redis_circuit
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import RETENTION_USED_RATIO, get_logger
 from mockupaws.schemas.topics import Topic
@@ -81,16 +83,22 @@ class RetentionWatch:
         self._readers = readers
         self._clock = clock
         self._alarms: dict[str, str] = {}
+        self._redis = open_redis(settings)
+        self._notes = BacklogNotes(settings, self._redis, redis_circuit())
 
     async def run(self) -> None:
         """Brokers that are away are waited for."""
-        while True:
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self.look()
-            except (KafkaError, RetriableError, TimeoutError, OSError) as error:
-                log.debug("retention_unknown", error=type(error).__name__)
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self.look()
+                except (KafkaError, RetriableError, TimeoutError, OSError) as error:
+                    log.debug("retention_unknown", error=type(error).__name__)
+                await asyncio.sleep(LOOK_EVERY_SECONDS)
+        finally:
+            if self._redis is not None:
+                await self._redis.aclose()
 
     def add_to(self, report: HealthReport) -> HealthReport:
         """The report with the alarms that stand, which make nothing unready. Called from the health server's thread."""
@@ -120,6 +128,7 @@ class RetentionWatch:
                 used = {p: used_ratio(backlog, now_ms, *limits[p.topic]) for p, backlog in backlogs.items()}
                 ratios[reader.name] = max(used.values(), default=0.0)
                 self._note(reader, used)
+                await self._notes.tell_retention(reader.name, ratios[reader.name])
             return ratios
 
     def _note(self, reader: Reader, used: Mapping[TopicPartition, float]) -> None:

@@ -91,6 +91,7 @@ FUNCTIONS: dict[str, str] = {
     "revocations_since": API_ONLY,
     "changed_limits": API_ONLY,
     "tokens_today": API_ONLY,
+    "stored_offsets": API_ONLY,
     "attach_partition": OWNER_ONLY,
     "make_log_partition": OWNER_ONLY,
     "make_metric_partition": OWNER_ONLY,
