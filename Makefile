@@ -43,8 +43,8 @@ format: ready-to-test ## Formats the code and sorts imports
 	@$(VENV)/bin/ruff check --fix-only .
 	@$(VENV)/bin/ruff format .
 
-bench: ready-to-test ## Measures the whole way: lines/s, latencies, CPU and memory by process
-	@$(VENV)/bin/python -m tests.benchmarks.end_to_end
+bench: ready-to-test ## Measures the whole way: lines/s, latencies, CPU and memory; ARGS=--write-constants feeds capacity
+	@$(VENV)/bin/python -m tests.benchmarks.end_to_end $(ARGS)
 
 bench-analysis: ready-to-test ## Measures the analysis of a line alone: µs by kind of line
 	@$(VENV)/bin/python -m tests.benchmarks.bench_analysis

@@ -48,9 +48,7 @@ async def build_app(settings: Settings) -> Starlette:
     authenticator = Authenticator(settings, databases.primary, clock)
     sign_in = SignIn(settings, databases, authenticator, limiter, clock)
     answers = AnswerCache(redis, circuit, settings.redis_timeout_seconds)
-    services = Services(
-        settings, databases, authenticator, sign_in, hints, clock, limiter, plans.plans, answers, notes
-    )
+    services = Services(settings, databases, authenticator, sign_in, hints, clock, limiter, plans.plans, answers, notes)
     edge = Middleware(HttpEdge, settings, settings.api_host, clock)
 
     @asynccontextmanager

@@ -19,6 +19,7 @@ COMMANDS = {
     "dead-letters": "Shows what could not be processed, and sends it on again.",
     "replay": "Publishes a range of accepted requests again.",
     "estimate": "Prints the bill of log files; needs no server.",
+    "capacity": "Computes what an installation for a stream of lines is made of; needs no server.",
     "prices": "Updates, audits and shows the price book.",
     "analyse": "Prints what each line of a file holds; needs no server.",
     "canary": "Sends marked lines through the live system: loss, duplication, freshness.",

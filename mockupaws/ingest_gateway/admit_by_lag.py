@@ -137,7 +137,7 @@ class LagAdmission:
         served = self._backlog.note_stored(heads or {}, now)
         waiting, oldest = self._backlog.waiting(now)
         offered = self._shares.offered_bytes_per_second
-        before = self.decision
+        before, share = self.decision, self._shares.level
         self.decision = self._control.look(
             Tick(now, served, waiting, oldest, offered, self._heard_at, self._retention_used)
         )
@@ -145,8 +145,7 @@ class LagAdmission:
         self._looked_at = now
         self._show(before)
         refused = self._shares.take_refused()
-        share = self._shares.level
-        await self._notes.tell_refusals(refused, self._clock.now_us(), self.decision.delay_seconds, share or 0.0)
+        await self._notes.tell_refusals(refused, self._clock.now_us(), before.delay_seconds, share or 0.0)
 
     async def _heads(self) -> Mapping[int, int] | None:
         """Next offset to be stored of each partition; None where nobody tells."""

@@ -83,22 +83,17 @@ class RetentionWatch:
         self._readers = readers
         self._clock = clock
         self._alarms: dict[str, str] = {}
-        self._redis = open_redis(settings)
-        self._notes = BacklogNotes(settings, self._redis, redis_circuit())
+        self._redis_circuit = redis_circuit()
 
     async def run(self) -> None:
         """Brokers that are away are waited for."""
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self.look()
-                except (KafkaError, RetriableError, TimeoutError, OSError) as error:
-                    log.debug("retention_unknown", error=type(error).__name__)
-                await asyncio.sleep(LOOK_EVERY_SECONDS)
-        finally:
-            if self._redis is not None:
-                await self._redis.aclose()
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self.look()
+            except (KafkaError, RetriableError, TimeoutError, OSError) as error:
+                log.debug("retention_unknown", error=type(error).__name__)
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     def add_to(self, report: HealthReport) -> HealthReport:
         """The report with the alarms that stand, which make nothing unready. Called from the health server's thread."""
@@ -128,7 +123,12 @@ class RetentionWatch:
                 used = {p: used_ratio(backlog, now_ms, *limits[p.topic]) for p, backlog in backlogs.items()}
                 ratios[reader.name] = max(used.values(), default=0.0)
                 self._note(reader, used)
-                await self._notes.tell_retention(reader.name, ratios[reader.name])
+            redis = open_redis(self._settings)
+            if redis is not None:
+                stack.push_async_callback(redis.aclose)
+            notes = BacklogNotes(self._settings, redis, self._redis_circuit)
+            for name, ratio in ratios.items():
+                await notes.tell_retention(name, ratio)
             return ratios
 
     def _note(self, reader: Reader, used: Mapping[TopicPartition, float]) -> None:

@@ -24,7 +24,9 @@ import asyncpg
 import msgspec
 import psutil
 
+from mockupaws.cost_model.capacity import Constants
 from tests.benchmarks.load_generator import Outcome, Plan
+from tests.benchmarks.measure_constants import constants_of, stored_bytes, write_constants
 from tests.benchmarks.observe_processes import ProcessObserver, ProcessUse
 from tests.running_stack import RunningStack, StoredCounts, running_stack
 
@@ -61,6 +63,8 @@ class BenchResult(msgspec.Struct):
     accepted: int
     counts: StoredCounts
     lines_per_second: int
+    constants: Constants | None = None
+    """For `mockupaws capacity`; None: no rate was held."""
 
 
 def percentile(ordered: list[float], share: float) -> float:
@@ -154,6 +158,7 @@ async def run(stack: RunningStack, rates: list[int], seconds: float, warm_up: fl
     scenario_id = stack.make_scenario("Benchmark")
     print(f"machine: {machine()}")
     accepted = 0
+    before = await stored_bytes(stack)
     if warm_up:
         accepted += (await run_rate(stack, scenario_id, _WARM_UP_RATE, warm_up)).lines
     results = list[RateResult]()
@@ -164,7 +169,12 @@ async def run(stack: RunningStack, rates: list[int], seconds: float, warm_up: fl
     counts = await asyncio.to_thread(stack.wait_for_counts, scenario_id, accepted, 60.0)
     held = max((int(result.committed_per_second) for result in results if result.held), default=0)
     when = datetime.now(UTC).isoformat(timespec="seconds")  # noqa: TID251 (a report's date)
-    return BenchResult(when, machine(), results, accepted, counts, held)
+    best = max((result for result in results if result.held), key=lambda result: result.offered, default=None)
+    constants = None
+    if best is not None:
+        after = await stored_bytes(stack)
+        constants = constants_of(when, machine(), best.offered, best.processes, best.lines, before, after, accepted)
+    return BenchResult(when, machine(), results, accepted, counts, held, constants)
 
 
 def main() -> int:
@@ -173,6 +183,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each window")
     parser.add_argument("--warm-up", type=float, default=15.0, help="seconds of load before the first window")
     parser.add_argument("--json", type=Path, default=Path("build/bench/end_to_end.json"), help="where the result goes")
+    parser.add_argument("--write-constants", action="store_true", help="into what `mockupaws capacity` computes with")
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="mockupaws-bench-") as folder,
@@ -186,6 +197,9 @@ def main() -> int:
     print(f"result: {arguments.json}")
     if not exact:
         print("the counts disagree")
+    elif arguments.write_constants and result.constants is not None:
+        write_constants(result.constants)
+        print("constants written; now run scripts/write_capacity_page.py")
     print(f"{result.lines_per_second} lines/s")
     return 0 if exact and result.lines_per_second else 1
 
