@@ -42,7 +42,7 @@ async def stored_bytes(stack: RunningStack) -> StoredBytes:
     logs = (stack.settings.home / "data").glob("kafka/**/*.log")
     kafka = sum(path.stat().st_size for path in logs if path.parent.name.startswith(("ingest.", "logs.")))
     assert row is not None
-    return StoredBytes(*(int(size) for size in row), kafka)
+    return StoredBytes(int(row[0]), int(row[1]), int(row[2]), kafka)
 
 
 def constants_of(
