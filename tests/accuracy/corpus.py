@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 from tests.accuracy.foreign_values import FOREIGN_VALUES
 from tests.accuracy.noise import NOISE
@@ -25,6 +26,9 @@ _ENCODINGS: dict[str, Callable[[str], str]] = {
     "html": lambda value: value.replace("@", "&#64;"),
     "hexhtml": lambda value: value.replace("@", "&#x40;"),
     "slashes": lambda value: value.replace("/", r"\/"),
+    "xml": lambda value: escape(value, {'"': "&quot;"}),
+    "json": lambda value: json.dumps(value, ensure_ascii=False)[1:-1],
+    "escaped": lambda value: "".join(c if c.isalnum() else f"\\u{ord(c):04x}" for c in value),
 }
 
 
@@ -43,7 +47,7 @@ class Line(NamedTuple):
     """Number of the template, or the file it came from."""
 
 
-def fill(template: str, origin: str, r: Random, values: Values = VALUES) -> Line:
+def fill(template: str, origin: str, r: Random, values: Values = VALUES, noise: Values = NOISE) -> Line:
     """One line of a template. Raises KeyError for a slot that nothing fills."""
     pieces: list[str] = []
     labels: list[Label] = []
@@ -51,8 +55,8 @@ def fill(template: str, origin: str, r: Random, values: Values = VALUES) -> Line
     for slot in _SLOT.finditer(template):
         pieces.append(template[position : slot.start()].replace(_LINE_END, "\n"))
         length += len(pieces[-1])
-        pii_type, variant, encoding, noise = slot.groups()
-        value = NOISE[noise](r) if noise else values[pii_type + (variant or "")](r)
+        pii_type, variant, encoding, plain = slot.groups()
+        value = noise[plain](r) if plain else values[pii_type + (variant or "")](r)
         value = value.replace(_LINE_END, "\n")
         if encoding:
             value = _ENCODINGS[encoding[1:]](value)
@@ -65,14 +69,16 @@ def fill(template: str, origin: str, r: Random, values: Values = VALUES) -> Line
     return Line("".join(pieces), tuple(labels), origin)
 
 
-def generate(templates: Path, seed: int, each: int, values: Values = VALUES) -> Iterator[Line]:
+def generate(
+    templates: Path, seed: int, each: int, values: Values = VALUES, noise: Values = NOISE
+) -> Iterator[Line]:
     """`each` lines of every template in the file."""
     r = Random(seed)
     lines = templates.read_text("utf-8").splitlines()
     for number, template in enumerate(lines, 1):
         if template.strip() and not template.startswith("# "):
             for _ in range(each):
-                yield fill(template, str(number), r, values)
+                yield fill(template, str(number), r, values, noise)
 
 
 def write(path: Path, lines: Iterable[Line]) -> None:
