@@ -69,9 +69,7 @@ def fill(template: str, origin: str, r: Random, values: Values = VALUES, noise: 
     return Line("".join(pieces), tuple(labels), origin)
 
 
-def generate(
-    templates: Path, seed: int, each: int, values: Values = VALUES, noise: Values = NOISE
-) -> Iterator[Line]:
+def generate(templates: Path, seed: int, each: int, values: Values = VALUES, noise: Values = NOISE) -> Iterator[Line]:
     """`each` lines of every template in the file."""
     r = Random(seed)
     lines = templates.read_text("utf-8").splitlines()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import NamedTuple
 
-from tests.accuracy.corpus import FOLDER, Line, fill, generate
+from tests.accuracy.corpus import FOLDER, Line, fill, generate, write
 from tests.accuracy.crossed_values import CROSSED_VALUES, card_digits, fiscal_code, iban_plain, mask, one_of
 from tests.accuracy.noise import NOISE
 
@@ -118,7 +118,7 @@ def _changed(number: str, r: Random) -> str:
 NEAR_MISSES: dict[str, Callable[[Random], str]] = {
     "masked_email": one_of("j***@e***.com", "***@***", "user@", "@acme", "a@b"),
     "not_email": one_of("@babel/core@7.##.#", "node@18.##.1", "user@host", "git@gitlab:team/x", "icon@3x.png", "sha256@%%%%%%%%", "session@%%%%%%%%"),
-    "not_phone": one_of("ORD-##########", "#.########", "17########", "#####-%%%%-####", "1Z###@@####", "000000", "123", "x####", "###.###"),
+    "not_phone": one_of("ORD-##########", "#.########", "1.########", "#####-%%%%-####", "1Z###@@####", "000000", "123", "x####", "###.###"),
     "not_card": lambda r: r.choice((_changed(card_digits(r), r), "0000000000000000", mask(r, "9###############"), mask(r, "4111############").replace("4111", "1111"), "4111 **** **** 1111")),
     "not_iban": lambda r: r.choice((_changed(iban_plain(r), r), mask(r, "ZZ##############"), mask(r, "%%%%%%%%%%%%%%%%%%%%%%"), "DE** **** **** 3000")),
     "not_ssn": one_of("000-##-####", "9##-##-####", "666-##-####", "***-**-####", "###-00-####", "###-##-####-#", "####-##-##"),
@@ -137,11 +137,11 @@ NEAR_MISSES: dict[str, Callable[[Random], str]] = {
     "blob": lambda r: base64.b64encode(r.randbytes(r.randrange(30, 90))).decode(), "vin": lambda r: mask(r, "WVWZZZ1KZ@W######"),
     "isbn": lambda r: "978-" + mask(r, "#-##-######-#"), "ean": lambda r: mask(r, "40#0###0####0"), "tracking": one_of("1Z999AA1##########", "JJD00############", "RR#########DE", "92#0 #### #### #### #### ##"),
 }  # fmt: skip
-_MISS_OF = dict(
-    EMAIL="not_email", PHONE="not_phone", CREDIT_CARD="not_card", IBAN="not_iban", US_SSN="not_ssn", IT_FISCAL_CODE="not_fiscal", UK_NINO="not_nino",
-    FR_NIR="not_nir", DE_TAX_ID="not_tax", ES_ID="not_es", PASSPORT="not_passport", DATE_OF_BIRTH="not_birth", IPV4="not_ip", IPV6="not_ip6", MAC="not_mac",
-    GEO="not_geo", AWS_ACCESS_KEY="not_aws", AWS_SECRET_KEY="not_secret", JWT="not_jwt", API_TOKEN="not_token", PASSWORD="not_password",
-)  # fmt: skip
+_MISS_OF = {
+    "EMAIL": "not_email", "PHONE": "not_phone", "CREDIT_CARD": "not_card", "IBAN": "not_iban", "US_SSN": "not_ssn", "IT_FISCAL_CODE": "not_fiscal", "UK_NINO": "not_nino",
+    "FR_NIR": "not_nir", "DE_TAX_ID": "not_tax", "ES_ID": "not_es", "PASSPORT": "not_passport", "DATE_OF_BIRTH": "not_birth", "IPV4": "not_ip", "IPV6": "not_ip6", "MAC": "not_mac",
+    "GEO": "not_geo", "AWS_ACCESS_KEY": "not_aws", "AWS_SECRET_KEY": "not_secret", "JWT": "not_jwt", "API_TOKEN": "not_token", "PASSWORD": "not_password",
+}  # fmt: skip
 
 
 def _named(words: str, style: str) -> str:
@@ -165,8 +165,14 @@ def _fields(r: Random) -> Iterator[Line]:
         r.shuffle(forms)
         for number, form in enumerate(forms[: 60 if pii_type in _DOUBLE else 20]):
             encoding = f"|{form.encoding}" if form.encoding else ""
-            value = "PASSWORD" if pii_type == "PASSWORD" and (form.bare or form.template.startswith("{K}: {V}")) else slot
-            if pii_type in ("PHONE", "CREDIT_CARD", "UK_NINO", "FR_NIR", "DE_TAX_ID", "DATE_OF_BIRTH") and form.bare and "=" in form.template:
+            value = (
+                "PASSWORD" if pii_type == "PASSWORD" and (form.bare or form.template.startswith("{K}: {V}")) else slot
+            )
+            if (
+                pii_type in ("PHONE", "CREDIT_CARD", "UK_NINO", "FR_NIR", "DE_TAX_ID", "DATE_OF_BIRTH")
+                and form.bare
+                and "=" in form.template
+            ):
                 continue  # a value with spaces needs quotes there
             words = r.choice(names.split("|"))
             yield _field_line(form, words, f"«{value}{encoding}»", r, f"{pii_type} field {FORMS.index(form)}.{number}")
@@ -186,3 +192,7 @@ def generate_crossed() -> Iterator[Line]:
     yield from _fields(r)
     yield from _missed_fields(r)
     yield from generate(FOLDER / "crossed_templates.txt", _SEED, 2, CROSSED_VALUES, NOISE | NEAR_MISSES)
+
+
+if __name__ == "__main__":
+    write(FOLDER / "crossed.jsonl", generate_crossed())

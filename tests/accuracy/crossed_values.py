@@ -6,6 +6,7 @@ Nothing here imports the detectors, and nothing was taken from `values` or `fore
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import string
 from collections.abc import Callable, Mapping
@@ -108,7 +109,9 @@ def card_digits(r: Random) -> str:
 
 def card(r: Random) -> str:
     number, separator = card_digits(r), r.choice(("", "", " ", "-"))
-    groups = [number[:4], number[4:10], number[10:]] if len(number) < 16 else [number[i : i + 4] for i in range(0, 16, 4)]
+    groups = (
+        [number[:4], number[4:10], number[10:]] if len(number) < 16 else [number[i : i + 4] for i in range(0, 16, 4)]
+    )
     return separator.join(groups)
 
 
@@ -154,7 +157,7 @@ def french_nir(r: Random) -> str:
     if r.random() < 0.5:
         return number
     cuts = (0, 1, 3, 5, 7, 10, 13, 15)
-    return " ".join(number[a:b] for a, b in zip(cuts, cuts[1:], strict=False))
+    return " ".join(number[a:b] for a, b in itertools.pairwise(cuts))
 
 
 def german_tax_id(r: Random) -> str:
@@ -180,7 +183,15 @@ _MONTHS = "January February March April May June July August September October N
 
 def birth_date(r: Random) -> str:
     y, m, d = r.randrange(1935, 2008), r.randrange(1, 13), r.randrange(1, 29)
-    return r.choice((f"{y}-{m:02d}-{d:02d}", f"{d:02d}/{m:02d}/{y}", f"{d:02d}.{m:02d}.{y}", f"{y}/{m:02d}/{d:02d}", f"{d} {_MONTHS[m - 1]} {y}"))
+    return r.choice(
+        (
+            f"{y}-{m:02d}-{d:02d}",
+            f"{d:02d}/{m:02d}/{y}",
+            f"{d:02d}.{m:02d}.{y}",
+            f"{y}/{m:02d}/{d:02d}",
+            f"{d} {_MONTHS[m - 1]} {y}",
+        )
+    )
 
 
 def birth_iso(r: Random) -> str:
@@ -227,7 +238,9 @@ def jwt(r: Random) -> str:
 
 
 def pem_key(r: Random) -> str:
-    kind = r.choice(("RSA PRIVATE KEY", "PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY"))
+    kind = r.choice(
+        ("RSA PRIVATE KEY", "PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
+    )
     body = base64.b64encode(r.randbytes(r.randrange(60, 140))).decode()
     lines = [body[i : i + 64] for i in range(0, len(body), 64)]
     return "⏎".join((f"-----BEGIN {kind}-----", *lines, f"-----END {kind}-----"))
@@ -276,7 +289,16 @@ def password_bare(r: Random) -> str:
 
 def password_any(r: Random) -> str:
     """What a field in quotes may hold without an escape."""
-    return r.choice((r.choice(_CHOSEN), password_bare(r), mask(r, "?????^???*??"), mask(r, "??$??#??@??"), mask(r, "{????!????}??"), mask(r, "???? ????##")))
+    return r.choice(
+        (
+            r.choice(_CHOSEN),
+            password_bare(r),
+            mask(r, "?????^???*??"),
+            mask(r, "??$??#??@??"),
+            mask(r, "{????!????}??"),
+            mask(r, "???? ????##"),
+        )
+    )
 
 
 def password_escaped(r: Random) -> str:

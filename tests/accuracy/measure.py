@@ -25,6 +25,7 @@ SETS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("heldout", "Own lines written before the rules, never tuned on", ("heldout.jsonl",), PII_TYPES),
     ("unseen", "Own lines written after the rules, by other habits", ("unseen.jsonl",), PII_TYPES),
     ("foreign", "Own lines of other formats, habits, countries and issuers, with values drawn by other rules", ("foreign.jsonl",), PII_TYPES),
+    ("crossed", "Own lines of a second hand that hadn't seen the rules or the other sets: each type's field names crossed with forty ways to write a field, near misses, 430 contexts by hand", ("crossed.jsonl",), PII_TYPES),
     ("prose-development", "presidio-research, templates of even number", ("presidio_research/development.jsonl",), PROSE_TYPES),
     ("prose-heldout", "presidio-research, templates of odd number, looked at once", ("presidio_research/heldout.jsonl",), PROSE_TYPES),
 )  # fmt: skip
@@ -138,6 +139,8 @@ FIRST_LOOKS = """| set | micro precision | recall | F1 | worst, at first sight |
 | unseen | | | 0.991 | recall: IPv6 0.900, passwords 0.941, telephone numbers 0.958 |
 | foreign | 0.977 | 0.944 | 0.960 | recall: passwords 0.824 (F1 0.882), telephone numbers 0.893 (0.935), API tokens 0.936 (0.967); \
 precision: IPv6 and AWS access keys 0.900, credit cards 0.968 |
+| crossed | 0.977 | 0.928 | 0.952 | recall: AWS secret keys 0.756 (F1 0.861), passwords 0.770 (0.830), coordinates 0.780 (0.876), passports 0.921 (0.959), \
+API tokens 0.958 (0.970); precision: passwords 0.900, IPv4 0.935, dates of birth 0.952; telephone numbers 0.985/0.978 |
 | prose-heldout | 0.991 | 0.924 | 0.957 | recall: telephone numbers 0.667 (F1 0.780) |"""
 
 
@@ -154,6 +157,11 @@ def report() -> str:
         "share one generator, and its lines are of formats that those lack. Rules were mended by class (values behind a word, "
         "spaces that don't break, commands of one family), never by line. Its first look is after five templates were corrected whose labels were wrong "
         "(0.955 before).",
+        "`crossed` is as independent as `foreign`, and harder on purpose: its author had read this project's table of types, but neither the rules "
+        "nor the other sets, and writes each field in forty ways, most of them rarer than JSON and logfmt. Fifteen types had no mistake at first "
+        "sight; the mistakes were a few ways of writing that no rule read for any type (pairs of name and value, parts of forms, elements with "
+        "attributes, tables, Markdown, full-width signs, `:=` and `→`), and passwords of commands and prose. Four of its 1,809 lines were "
+        "corrected after that look: two numbers labelled as none in fields for telephone numbers, and a command that doesn't exist (two lines).",
     ]
     for name, title, files, types in SETS:
         lines = lines_of(files)

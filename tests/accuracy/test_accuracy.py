@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mockupaws.schemas.pii_types import PII_TYPES
 from tests.accuracy.corpus import FOLDER, generate, read
+from tests.accuracy.crossed import generate_crossed
 from tests.accuracy.foreign_values import FOREIGN_VALUES
 from tests.accuracy.measure import PERSON_SETS, SETS, WITH_PERSONS, lines_of, ours, report, score
 
@@ -37,6 +39,18 @@ def test_each_type_holds_its_bar(name: str) -> None:
     assert below == {}
 
 
+def test_crossed_lines_hold_the_bar_of_all_types_together_and_of_secrets_and_telephone_numbers() -> None:
+    lines = lines_of(("crossed.jsonl",))
+    scores, _ = score(lines, ours([line.text for line in lines]), PII_TYPES)
+    micro = scores["micro"]
+    assert micro.precision(micro.right) >= 0.99
+    assert micro.recall(micro.right) >= 0.99
+    for pii_type in (*_SECRETS, "PHONE"):
+        figures, (precision, recall) = scores[pii_type], _bar(pii_type)
+        assert figures.precision(figures.right) >= precision, pii_type
+        assert figures.recall(figures.right) >= recall, pii_type
+
+
 @pytest.mark.parametrize("name", ["prose-development", "prose-heldout"])
 def test_prose_holds_its_bar(name: str) -> None:
     files, types = next((files, types) for each, _, files, types in SETS if each == name)
@@ -58,6 +72,7 @@ def test_lines_are_enough_and_are_those_of_their_templates() -> None:
         assert read(FOLDER / f"{name}.jsonl") == list(generate(FOLDER / f"{name}_templates.txt", seed, 10))
     foreign = generate(FOLDER / "foreign_templates.txt", 47, 3, FOREIGN_VALUES)
     assert read(FOLDER / "foreign.jsonl") == list(foreign)
+    assert read(FOLDER / "crossed.jsonl") == list(generate_crossed())
     persons = generate(FOLDER / "person_templates.txt", 53, 5, FOREIGN_VALUES)
     assert read(FOLDER / "person.jsonl") == list(persons)
 

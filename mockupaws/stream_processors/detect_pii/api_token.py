@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 
-from mockupaws.stream_processors.detect_pii.assigned_value import follows_mark, is_masked, value_after
+from mockupaws.stream_processors.detect_pii.assigned_value import (
+    CLOSING,
+    OF_PAIR,
+    SIGN,
+    follows_mark,
+    is_masked,
+    value_after,
+)
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
 
 _PREFIXES = (
@@ -54,6 +61,8 @@ _ISSUED_TOKEN = re.compile(
     rf"(?<![A-Za-z0-9_])(?:{_ISSUED})[A-Za-z0-9_-]{{0,512}}(?:\.[A-Za-z0-9_-]{{1,256}}){{0,4}}={{0,2}}".encode()
 )
 _ISSUED_LONGEST = 100
+_FEWEST_CHARACTERS = 3
+"""`ghp_xxxxxxxxxxxx` is none."""
 _CREDENTIALS = re.compile(rb"[A-Za-z0-9._~+/-]{1,4096}={0,2}")
 _CREDENTIALS_SHORTEST = 12
 _SIGNED = (b"AWS4-HMAC", b"SCRAM-SHA")
@@ -83,7 +92,7 @@ _NOT_RANDOM = re.compile(
 def check_issued(data: bytes, end: int) -> Span | None:
     for token in _ISSUED_TOKEN.finditer(data, max(0, end - _ISSUED_LONGEST), end + 512):
         if token.end() >= end:
-            return token.span() if token.start() < end else None
+            return token.span() if token.start() < end and len(set(token[0][-12:])) > _FEWEST_CHARACTERS else None
     return None
 
 
@@ -146,16 +155,24 @@ API_TOKEN = Detector(
         ),
         Expression(
             "token.assignment",
-            rf"{_NAMES}[\"'\\\])]{{0,3}}[ \t]{{0,2}}(?:=>|:=|[:=])",
+            rf"{_NAMES}(?:{CLOSING}[ \t]{{0,2}}(?:{SIGN}|\|)|{OF_PAIR})",
+            check_assignment,
+            0.9,
+            caseless=True,
+            version=3,
+        ),
+        Expression(
+            "token.query", r"[?&](?:key|sig|auth|apikey|token|code_secret)=", check_assignment, 0.85, caseless=True
+        ),
+        Expression(
+            "token.element",
+            r"<[a-z0-9_:.-]{0,30}(?:api-?key|token)(?:[ ][^<>\x00\n]{1,120})?>",
             check_assignment,
             0.9,
             caseless=True,
             version=2,
         ),
-        Expression(
-            "token.query", r"[?&](?:key|sig|auth|apikey|token|code_secret)=", check_assignment, 0.85, caseless=True
-        ),
-        Expression("token.element", r"<[a-z0-9_:.-]{0,30}(?:api-?key|token)>", check_assignment, 0.9, caseless=True),
+        Expression("token.option", r"--?(?:[a-z]{1,12}-){0,3}(?:token|api-?key|access-key)[ ]", check_assignment, 0.85),
     ),
     positives=(
         (
@@ -176,5 +193,6 @@ API_TOKEN = Detector(
         "api_key=[API_TOKEN]",
         "trace a8f5f167f44f4964e6c998dee827110c",
         "access_token=********************",
+        "push with ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
     ),
 )

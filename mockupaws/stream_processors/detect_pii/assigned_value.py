@@ -6,6 +6,15 @@ import re
 
 from mockupaws.stream_processors.detect_pii.detector import Span
 
+CLOSING = r"[\"'\\`\])*]{0,4}"
+"""For expressions: what may close a name before its sign: quotes, their escapes, brackets, Markdown."""
+SIGN = r"(?:=>|:=|->|==?|:\*{0,2}|\xef\xbc[\x9a\x9d]|\xe2\x86\x92)"
+"""What stands between a name and its value; in CJK text a full-width one."""
+OF_PAIR = (
+    r"(?:[\"'\\\n ]{1,12},?\s{0,8}[\"'\\]{0,3}value[\"'\\]{0,3}[ ]?[:=](?:[ ]?\{[ ]?[\"'\\]{1,3}string_?value[\"'\\]{1,3}[ ]?:)?"
+    r"|[\]\"'\\]{1,4}\r?\n\r?\n)"
+)
+"""`"name":"x","value":` as of Kubernetes, HAR and OTLP, and the head of a part of a form (RFC 7578)."""
 _LONGEST = 512
 _VALUE = re.compile(
     rb"[ \t]{0,3}(?:\[{1,2}[ ]?(?=\\{0,3}[\"']))?(?:"
@@ -13,8 +22,9 @@ _VALUE = re.compile(
     rb"|[ubrf]{0,2}\"(?P<double>(?:[^\"\\\x00]|\\[^\x00]){0,%d})"
     rb"|[ubrf]{0,2}'(?P<single>(?:[^'\\\x00]|\\[^\x00]|''){0,%d})"
     rb"|`(?P<ticks>[^`\x00]{0,%d})"
-    rb"|(?P<bare>[^\s&;,\"'`<>()\[\]{}|\\\x00]{1,%d})"
-    rb")" % ((_LONGEST,) * 5)
+    rb"|(?:\xe3\x80[\x8c\x8e]|\xe2\x80[\x9c\x9e]|\xc2\xab ?)(?P<typographic>[^\x00\n]{0,%d}?)(?=\xe3\x80[\x8d\x8f]|\xe2\x80[\x9c\x9d]| ?\xc2\xbb)"
+    rb"|(?P<bare>[^\s&;,\"'`<>()\[\]{}|\\\x00\xe3-\xf4]{1,%d})"
+    rb")" % ((_LONGEST,) * 6)
 )
 _WORDS = (
     rb"redacted|masked|hidden|filtered|removed|secret|omitted|protected|sensitive|null|nil|none|undefined"
@@ -47,6 +57,27 @@ def value_after(data: bytes, end: int) -> Span | None:
                 stop += 1
                 break
     return None if is_masked(data[start:stop]) else (start, stop)
+
+
+_STRONG = re.compile(rb"(?:(?=[^\x00]{0,512}[0-9!@#$%^&*?_+=-])|(?=[^\x00]{0,512}[a-z][A-Z]))[^\x00]{6,512}\Z")
+_SPOKEN = re.compile(rb"[\"'`]?([^\s\"'`<>\x00]{6,64})")
+
+
+def is_strong(value: bytes) -> bool:
+    """Whether it looks like a password, and like no word."""
+    return _STRONG.match(value) is not None
+
+
+def spoken_after(data: bytes, end: int) -> Span | None:
+    """The word at `end`, without what ends a sentence, where it looks like a password: `the password is X.`"""
+    word = _SPOKEN.match(data, end)
+    if word is None:
+        return None
+    start, stop = word.span(1)
+    while stop > start and data[stop - 1] in b".,;:)":
+        stop -= 1
+    value = data[start:stop]
+    return (start, stop) if is_strong(value.rstrip(b"!?")) and not is_masked(value) else None
 
 
 _MARK_BEFORE = re.compile(rb"\[[A-Z0-9_]{3,20}\][^A-Za-z0-9\x00]{0,6}\Z")

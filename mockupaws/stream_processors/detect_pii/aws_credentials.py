@@ -18,7 +18,11 @@ def check_access_key(data: bytes, end: int) -> Span | None:
 
 def check_secret_key(data: bytes, end: int) -> Span | None:
     start = end - _SECRET_KEY_LENGTH
-    if _SECRET_KEY_CHARACTER.match(data, end) or not _is_random(data[start:end]):
+    if (
+        _SECRET_KEY_CHARACTER.match(data, end)
+        or data[start - 1 : start] in (b"/", b"+")
+        or not _is_random(data[start:end])
+    ):
         return None
     return start, end
 
@@ -67,12 +71,13 @@ AWS_SECRET_KEY = Detector(
     expressions=(
         Expression(
             "aws.secret_key",
-            r"(?:secret[_. -]?(?:access[_. -]?)?key|aws[_. -]?secret|s3[_. -]?secret|secret[_. -]?access|aws[_. -]?sk)[_a-z0-9]{0,8}[\"'\\]{0,3}"
-            r"(?:\s{0,3}(?:=>|:=|[:=>])\s{0,3}|[ ]{1,2}(?:is|was)[ ]:?|[ ]{1,2})[\"'\\]{0,3}[A-Za-z0-9/+]{40}",
+            r"(?:secret[_. -]?(?:access[_. -]?)?key|aws[_. -]?secret|s3[_. -]?secret|secret[_. -]?access|aws[_. -]?sk)[_a-z0-9]{0,8}"
+            r"[^A-Za-z0-9\x00]{1,16}(?:(?:is|was|value|set to)[^A-Za-z0-9\x00]{1,8}(?:string_?value[^A-Za-z0-9\x00]{1,8})?"
+            r"|[a-z:]{1,12}=[\"'][^<>\x00\n]{1,40}>|[^()\x00]{0,100}\)[ ]?values[^\x00]{1,100}')?[A-Za-z0-9/+]{40}",
             check_secret_key,
             0.98,
             caseless=True,
-            version=2,
+            version=3,
         ),
         Expression("aws.secret_key_beside", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", check_pair, 0.95),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from mockupaws.stream_processors.detect_pii.assigned_value import CLOSING, OF_PAIR, SIGN
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
 
 _LOOK_BACK = 24
@@ -43,11 +44,14 @@ GEO = Detector(
     expressions=(
         Expression(
             "geo.named",
-            r"(?:\blat|_lat|latitud[eo]?|\blng|_lng|\blon|_lon|longitud[eo]?|\blong)[\"'\\]{0,3}[ ]{0,2}[:=][ ]{0,2}[\"'\\]{0,3}-?"
+            r"(?:(?:\b|_|geo|gps|loc|location|pos|position|home|user|device|current|last|start|end|origin|dest|destination|pickup|dropoff"
+            r"|center|min|max|map)(?:lat|lng|lon)|latitud[eo]?|longitud[eo]?|\blong)"
+            rf"(?:{CLOSING}[ ]{{0,2}}(?:{SIGN}|\||>)|{OF_PAIR})[ ]{{0,2}}[\[\"'\\`\xe3\x80\x8c]{{0,4}}-?"
             r"[0-9]{1,3}\.[0-9]{3}",
             check_named,
             0.9,
             caseless=True,
+            version=2,
         ),
         Expression(
             "geo.pair",
@@ -61,6 +65,7 @@ GEO = Detector(
     positives=(
         ("lat=41.902782 acc=5", "41.902782"),
         ('{"longitude":-12.496366}', "-12.496366"),
+        ("| homeLat | 41.902782 |", "41.902782"),
         ("gps 41.902782, 12.496366 fixed", "41.902782, 12.496366"),
         ("coordinates: [12.496366,41.902782]", "12.496366,41.902782"),
     ),

@@ -30,6 +30,10 @@ _AFTER = re.compile(
 _TIGHT_GAP = re.compile(
     rb"[^A-Za-z]{0,6}(?:(?:on|is|was|il|am|le|el|di|de|date|day)[^A-Za-z]{1,3}){0,2}", re.IGNORECASE
 )
+_OTHER_EVENT = re.compile(
+    rb"\b(?:cake|party|gift|voucher|coupon|discount|reminder|order|sent|created|updated|expire|schedul|book)",
+    re.IGNORECASE,
+)
 _LOOK_BACK = 64
 
 
@@ -39,7 +43,7 @@ def check_named(data: bytes, end: int) -> Span | None:
     if word is None:
         return None
     date = _AFTER.match(data, word.end())
-    if date is None:
+    if date is None or _OTHER_EVENT.search(data, word.end(), date.start("date")):
         return None
     if date["short"] and not _TIGHT_GAP.fullmatch(data, word.end(), date.start("date")):  # it may be a version as well
         return None

@@ -8,7 +8,7 @@ import socket
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
 
 _OCTET_REVERSED = rb"(?:[0-5]52|[0-9][0-4]2|[0-9][0-9]1|[0-9][1-9]|[0-9])"
-_NAMES_VERSION = b"version versions release firmware driver build kernel".split()
+_NAMES_VERSION = b"version versions release firmware driver build kernel section chapter clause paragraph".split()
 _PRODUCTS = (
     b"v ver rev revision fw assembly chrome chromium crios headlesschrome edg edga edgios opr vivaldi yabrowser electron "
     b"samsungbrowser firefox fxios safari"

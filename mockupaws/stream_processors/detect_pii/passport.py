@@ -8,9 +8,9 @@ from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
 
 _WORD = re.compile(rb"passports?|passaporto|passeport|reisepass|pasaporte|paspoort|passaporte", re.IGNORECASE)
 _GAP = (
-    rb"(?:[_ -]?(?:number|num(?:mer|ero|\xc3\xa9ro|ber)?|no|nr|n|id|document|doc|book|card))?[^0-9A-Za-z\x00\n;{}]{0,6}"
+    rb"(?:[_ -]?(?:number|num(?:mer|ero|\xc3\xa9ro|ber)?|no|nr|n|id|document|doc|book|card)(?![0-9A-Za-z]))?[^0-9A-Za-z\x00;{}]{0,6}"
     rb"(?:(?:is|was|number|no|nr|num|n|de|numero|n\xc2\xb0|n\xc2\xba|\xc3\xa8|es|est|ist|lautet|value|holder|with|of|#|\xe2\x84\x96)"
-    rb"[^0-9A-Za-z\x00\n;{}]{1,6}){0,3}"
+    rb"[^0-9A-Za-z\x00;{}]{1,6}){0,3}"
 )
 _NUMBER = re.compile(
     rb"(?:%b)(?P<value>[A-Z]{0,3}[0-9]{5,9}[A-Z]?|[0-9]{2}[A-Z]{2}[0-9]{5}|[CFGHJKLMNPRTVWXYZ][0-9CFGHJKLMNPRTVWXYZ]{8}[0-9]?)"
@@ -37,10 +37,11 @@ PASSPORT = Detector(
     expressions=(
         Expression(
             "passport.named",
-            r"(?:passport|passaport|passeport|reisepass|pasaporte|paspoort)[^0-9\x00\n;]{0,40}[0-9]",
+            r"(?:passport|passaport|passeport|reisepass|pasaporte|paspoort)[^0-9\x00;]{0,40}[0-9]",
             check_named,
             0.9,
             caseless=True,
+            version=2,
         ),
     ),
     positives=(

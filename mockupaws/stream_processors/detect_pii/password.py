@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import re
 
-from mockupaws.stream_processors.detect_pii.assigned_value import follows_mark, is_masked, value_after
+from mockupaws.stream_processors.detect_pii.assigned_value import (
+    CLOSING,
+    OF_PAIR,
+    SIGN,
+    follows_mark,
+    is_masked,
+    is_strong,
+    spoken_after,
+    value_after,
+)
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
+from mockupaws.stream_processors.detect_pii.password_commands import COMMANDS
 
 _WORDS = (
     r"passw(?:or)?d|passwrd|passphrase|passcode|passwort|kennwort|contrase(?:n|\xc3\xb1)a|mot[ _]?de[ _]?passe|\bsenha"
-    r"|parola[ _]chiave|\bparola(?:[ _]d.ordine)?"
+    r"|parola[ _]chiave|\bparola(?:[ _]d.ordine)?|wachtwoord|l\xc3\xb6senord|adgangskode|has\xc5\x82o\b|\bheslo|\xc5\x9fifre\b"
+    r"|\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89|\xe5\xaf\x86\xe7(?:\xa0\x81|\xa2\xbc)"
+    r"|\xeb\xb9\x84\xeb\xb0\x80\xeb\xb2\x88\xed\x98\xb8|\xd0(?:\xbf|\x9f)\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c"
 )
-_SHORT = r"pwd|\bpass|[a-z0-9][_.-]pass|dbpass|userpass|\bpw|[_.-]pw|\b(?:wpa[_-]?)?psk|pre[_-]?shared[_-]?key"
+_SHORT = r"pwd|\bpass|[a-z0-9][_.-]pass|(?:db|user|smtp|imap|mail|ftp|ssh|ldap|admin|root|login|proxy|redis|mysql|pg|auth|wifi)pass|\bpw|[_.-]pw|\b(?:wpa[_-]?)?psk|pre[_-]?shared[_-]?key"
 _SECRETS = r"secret(?:[_-]?(?:key|token|value))?(?:[_-]?base)?|(?:encryption|signing|master|hmac|shared|storage|account)[_-]?key"
-_SUFFIX = r"(?:[_-]?(?:confirm(?:ation)?|new|old|current|again|repeat|plain|text|value|super[_-]secure))?"
+_SUFFIX = r"(?:[ _-]?(?:confirm(?:ation)?|new|old|current|again|repeat|plain|text|value|super[_-]secure))?"
 _NAMES = rf"(?:(?:{_WORDS}){_SUFFIX}|{_SHORT}|{_SECRETS})"
 _NAME_AT_END = re.compile(rf"{_NAMES}[0-9]?\Z".encode("latin-1"), re.IGNORECASE)
-_SIGN = r"(?:=>|:=|==?|:)"
-_NAME_AT_START = re.compile(rf"[a-z_.-]{{0,16}}{_NAMES}[\"']?{_SIGN}".encode("latin-1"), re.IGNORECASE)
+_NAME_AT_START = re.compile(rf"[a-z_.-]{{0,16}}{_NAMES}[\"']?(?:=>|:=|==?|:)".encode("latin-1"), re.IGNORECASE)
 _PROSE = re.compile(rb"[A-Za-z]?[a-z'\xc3\xa0-\xc3\xbf]{0,64}[.,;:!?]?\Z")
-_STRONG = re.compile(rb"(?:(?=[^\x00]{0,512}[0-9!@#$%^&*?_+=-])|(?=[^\x00]{0,512}[a-z][A-Z]))[^\x00]{6,512}\Z")
-_FOLDER = b"/"
+_ELSEWHERE = (b"/", b"org.", b"com.", b"arn:", b"op://", b"vault:", b"ssm:")
+"""Files, classes, and where a store of secrets keeps the value."""
 _TEXT_AFTER = re.compile(rb"[ ][A-Za-z]")
 _CODE = re.compile(
     rb"(?:[A-Za-z_]\w{0,64}(?:\.|->|::)){1,8}\w{0,64}(?:pass|pwd|secret|key|token|env)\w{0,64}\Z", re.IGNORECASE
@@ -29,21 +40,29 @@ _CALL_AFTER = (b"(", b"[")
 _SHELL_VARIABLE = re.compile(rb"\$\{[A-Za-z0-9_]{1,64}:\Z")
 """`${DB_PASSWORD:?missing}` and `:+x` say nothing; what follows `:-` is the value where none is set."""
 _LONGEST_VARIABLE = 70
+_SIGN_GOES_ON = (b"=", b">")
+"""Of `:=`, `==` and `=>` the whole is a hit of its own."""
+_RESOURCE_NAME = re.compile(rb"arn:[a-z-]{3,10}:[^\s\"',\x00]{0,80}\Z")
+_LONGEST_RESOURCE_NAME = 96
 _DRIVE = re.compile(rb"[A-Za-z]:\Z")
 
 
 def check_assignment(data: bytes, end: int) -> Span | None:
     span = value_after(data, end)
-    if span is None or follows_mark(data, end):
+    if span is None or follows_mark(data, end) or data[end : end + 1] in _SIGN_GOES_ON:
         return None
     start, stop = span
     value = data[start:stop]
+    if data.rfind(b"arn:", max(0, end - _LONGEST_RESOURCE_NAME), end) >= 0 and _RESOURCE_NAME.search(
+        data, max(0, end - _LONGEST_RESOURCE_NAME), end
+    ):
+        return None  # `:secret:` in the name of one
     if _SHELL_VARIABLE.search(data, max(0, end - _LONGEST_VARIABLE), end):
         return (start + 1, stop) if value.startswith(b"-") and len(value) > 1 else None
     assigns = b"=" in value or b":" in value
     if assigns and _NAME_AT_START.match(value):
         return None
-    if value.startswith((_FOLDER, b"org.", b"com.")):
+    if value.startswith(_ELSEWHERE):
         return None
     if data[start - 1 : start] in (b'"', b"'", b"`"):
         return None if _is_separator(value) else span
@@ -76,78 +95,51 @@ def check_unquoted(data: bytes, end: int) -> Span | None:
     return None if span is None or data[span[0] : span[1]].lower() in _CLAUSES else span
 
 
-def check_listed_option(data: bytes, end: int) -> Span | None:
-    """The hit ends with the quote that opens the value in `['--password', 'x']`."""
-    start = end - 1
-    while data[start - 1 : start] == b"\\":
-        start -= 1
-    return value_after(data, start)
-
-
-def check_option(data: bytes, end: int) -> Span | None:
-    """The hit ends with the space after `--password`."""
-    span = value_after(data, end)
-    return None if span is None or data[span[0] : span[0] + 1] == b"-" else span
-
-
-_SWITCH = re.compile(rb"[/*][A-Za-z?]{0,40}(?![^\s\x00])")
-
-
-def check_windows_command(data: bytes, end: int) -> Span | None:
-    """`net user bob X /add`: what follows, unless it is a switch, or the `*` that asks for it."""
-    return None if _SWITCH.match(data, end) else check_option(data, end)
-
-
-_REDIS_AUTH = re.compile(rb"([^\"\x00]{1,128})\"(?: \"([^\"\x00]{1,128})\")?")
-
-
-def check_redis_auth(data: bytes, end: int) -> Span | None:
-    """The hit ends with the quote after `"AUTH" "`; a user may stand before the password."""
-    words = _REDIS_AUTH.match(data, end)
-    if words is None:
-        return None
-    span = words.span(2 if words[2] is not None else 1)
-    return None if is_masked(data[slice(*span)]) else span
-
-
-_PIPED = re.compile(rb"(?:echo|printf) (?:-n |'%s' |\"%s\" )?([\"']?)([^\s\"'|\x00]{1,128})\1 ?\| ?[^|\x00\n]{1,200}\Z")
-
-
-def check_piped(data: bytes, end: int) -> Span | None:
-    """The hit ends with `--password-stdin`: the password was written into the pipe before it."""
-    piped = _PIPED.search(data, max(0, end - 360), end)
-    return None if piped is None or is_masked(piped[2]) else piped.span(2)
-
-
+_MIXED = rb"(?=[^\s\x00]*[0-9])(?=[^\s\x00]*[a-z])(?=[^\s\x00]*[A-Z!@#$%^&*?])"
 _DIRECT = re.compile(
-    rb"(?=[^\s\x00]*[0-9])(?=[^\s\x00]*[a-z])(?=[^\s\x00]*[A-Z!@#$%^&*?])[^\s,;:()\[\]{}\"'<>\\/=|\x00]{8,64}(?![^\s.,;\"'\x00])"
+    rb"(?P<quote>[\"'`])(?P<quoted>(?=[^\"'`\x00]*[0-9])(?=[^\"'`\x00]*[a-z])(?=[^\"'`\x00]*[A-Z!@#$%%^&*?])[^\"'`\x00\n]{6,64})(?P=quote)"
+    rb"|(?:\|[ ]{1,2})?(?P<word>%b[^\s,;:()\[\]{}\"'<>\\/=|\x00]{8,64})(?![^\s.,;\"'\x00])" % _MIXED
 )
 
 
 def check_direct(data: bytes, end: int) -> Span | None:
-    """`password X`: only what mixes letters of both cases or signs with digits."""
+    """`password X`, also in the cells of a table: only what mixes letters of both cases or signs with digits."""
     word = _DIRECT.match(data, end)
     if word is None:
         return None
-    stop = word.end()
-    while data[stop - 1] in b".,;":
+    start, stop = word.span(word.lastgroup or 0)
+    while word.lastgroup == "word" and data[stop - 1] in b".,;":
         stop -= 1
-    return end, stop
+    return start, stop
 
 
-_SPOKEN = re.compile(rb"[\"'`]?([^\s\"'`<>\x00]{6,64})")
+_USED = re.compile(
+    rb"(?!scram|sha|md5|pbkdf|bcrypt|argon|%b)(?=[^\s\x00]*[0-9])(?=[^\s\x00]*[A-Za-z])[^\s,;:()\[\]{}\"'<>\\/=|\x00]{8,64}(?![^\s.,;\x00])"
+    % rb"[a-z-]{1,40}[0-9]?(?:[\s\x00]|\Z)",
+    re.IGNORECASE,
+)
 
 
-def check_prose(data: bytes, end: int) -> Span | None:
-    """`the password is X`: X must look like one."""
-    word = _SPOKEN.match(data, end)
-    if word is None:
-        return None
-    start, stop = word.span(1)
-    while stop > start and data[stop - 1] in b".,;:)":
-        stop -= 1
-    value = data[start:stop]
-    return (start, stop) if _STRONG.match(value.rstrip(b"!?")) and not is_masked(value) else None
+def check_used(data: bytes, end: int) -> Span | None:
+    """`with password X`: X has letters and digits."""
+    word = _USED.match(data, end)
+    return None if word is None else (end, word.end() - (word[0][-1] in b".,;"))
+
+
+def check_call(data: bytes, end: int) -> Span | None:
+    """`auth("bob", "X")`; the hit ends with the quote that opens X."""
+    span = value_after(data, end - 1)
+    return span if span is not None and is_strong(data[slice(*span)]) else None
+
+
+_CONTENT = re.compile(rb"(?:<!\[CDATA\[)?\s{0,8}([^<>\x00]{1,512}?)\s{0,8}(?:\]\]>)?</")
+_SENTENCE = re.compile(rb"[A-Za-z']{1,24}(?: [A-Za-z']{1,24}){1,24}[.:?!]?")
+
+
+def check_element(data: bytes, end: int) -> Span | None:
+    """All that an element holds, but a label's words."""
+    content = _CONTENT.match(data, end)
+    return None if content is None or is_masked(content[1]) or _SENTENCE.fullmatch(content[1]) else content.span(1)
 
 
 _COLUMNS = re.compile(
@@ -191,14 +183,19 @@ PASSWORD = Detector(
     expressions=(
         Expression(
             "password.assignment",
-            rf"{_NAMES}[0-9]?[\"'\\`\])]{{0,3}}[ \t]{{0,2}}{_SIGN}",
+            rf"{_NAMES}[0-9]?{CLOSING}[ \t]{{0,2}}{SIGN}",
             check_assignment,
             0.9,
             caseless=True,
-            version=2,
+            version=3,
         ),
         Expression(
-            "password.element", r"<[a-z0-9_:.-]{0,30}(?:password|passwd|secret)>", value_after, 0.95, caseless=True
+            "password.element",
+            rf"<[a-z0-9_:.-]{{0,30}}{_NAMES}(?:[ ][^<>\x00\n]{{1,120}})?>",
+            check_element,
+            0.95,
+            caseless=True,
+            version=2,
         ),
         Expression(
             "password.statement",
@@ -215,96 +212,54 @@ PASSWORD = Detector(
         ),
         Expression("password.insert", r"insert[ ]{1,3}into[ ]{1,3}", check_insert, 0.9, caseless=True),
         Expression(
-            "password.option",
-            r"(?:^|[^a-z-])--?(?:[a-z]{1,12}-){0,2}(?:pass|password|passwd|passphrase|pwd|secret)[ ]",
-            check_option,
-            0.85,
-            version=2,
-        ),
-        Expression(
-            "password.listed_option",
-            r"--?(?:[a-z]{1,12}-){0,2}(?:pass|password|passwd|passphrase|pwd|secret)[\"'\\]{1,3},[ ]?[\"'\\]{1,3}",
-            check_listed_option,
-            0.85,
-        ),
-        Expression(
-            "password.registry_login",
-            r"\b(?:docker|podman|nerdctl|buildah|skopeo|oc|helm registry|az)[ ]login[ ](?:[^-\s\x00][^\s\x00]{0,60}[ ]|-[^p\s\x00][^\s\x00]{0,40}[ ]){0,6}-p[ ]",
-            check_option,
-            0.85,
-        ),
-        Expression("password.here_string", r"--password-stdin[ ]?<<<[ ]?", check_option, 0.9),
-        Expression(
-            "password.piped", r"\|[^|\x00\n]{1,120}--password-stdin\b|\|[ ]?(?:sudo[ ])?chpasswd\b", check_piped, 0.85
-        ),
-        Expression(
-            "password.secure_string",
-            r"convertto-securestring[ ](?:-string[ ])?[\"']",
-            check_statement,
-            0.9,
-            caseless=True,
-        ),
-        Expression(
-            "password.windows_command",
-            r"\bnet[ ]use[ ][^\x00\n]{1,120}/user:[^\s\x00]{1,60}[ ]|\bnet[ ]user[ ][^\s/\x00]{1,40}[ ]"
-            r"|\bschtasks(?:\.exe)?[ ][^\x00\n]{1,200}[ ]/rp[ ]|\bpsexec(?:64)?(?:\.exe)?[ ][^\x00\n]{1,120}[ ]-p[ ]",
-            check_windows_command,
-            0.85,
-            caseless=True,
-        ),
-        Expression(
-            "password.database_command",
-            r"\b(?:sqlcmd|osql|isql)[ ][^\x00\n]{1,120}[ ]-P[ ]?[^\s\x00]|\bldap(?:search|modify|add|delete|whoami)[ ][^\x00\n]{1,160}[ ]-w[ ]?[^\s\x00]",
-            check_unquoted,
-            0.85,
-        ),
-        Expression("password.netrc", r"\blogin[ ]{1,2}[^\s\x00]{1,100}[ \n]{1,4}password[ ]{1,2}", check_option, 0.9),
-        Expression("password.redis_auth", r"\"auth\"[ ]\"", check_redis_auth, 0.9, caseless=True),
-        Expression(
             "password.set",
             rf"\b(?:define|set|put|add|with|bind|property)[a-z_]{{0,16}}\([\"'][a-z0-9_.-]{{0,30}}{_NAMES}[\"'],[ ]{{0,2}}[\"']",
             check_statement,
             0.85,
             caseless=True,
         ),
-        Expression("password.arrow", rf"{_NAMES}[\"']?[ ]->[ ]", check_assignment, 0.85, caseless=True),
+        Expression(
+            "password.call",
+            r"\b(?:auth|authenticate|log_?in|set_?credentials?|(?:http)?basic_?auth|(?:username)?password(?:credentials?|authentication|authenticationtoken)"
+            r"|networkcredential)\([ ]?[\"'][^\"'\x00\n]{1,60}[\"'],[ ]?[\"']",
+            check_call,
+            0.85,
+            caseless=True,
+        ),
         Expression("password.symbol", rf":[a-z-]{{0,16}}{_NAMES}[ ][\"']", check_statement, 0.85, caseless=True),
         Expression(
-            "password.command",
-            r"\b(?:sshpass[ ]{1,2}-p[ ]{0,2}|redis-cli[ ](?:-[^a\s\x00][ ][^\s\x00]{1,60}[ ]){0,4}-a[ ]|requirepass[ ]|masterauth[ ]"
-            r"|mysql[a-z]{0,8}[ ](?:-[^p\s\x00][^\s\x00]{0,60}[ ]|[^-\s\x00]{1,40}[ ]){0,8}-p)",
-            check_option,
-            0.85,
-        ),
-        Expression(
-            "password.curl_user",
-            r"\bcurl[^\x00\n]{0,200}[ ](?:-u|--user|--proxy-user)[ =]?[\"']?[^\s:\"'\x00]{1,60}:[^\s\x00]",
-            check_unquoted,
-            0.9,
-        ),
-        Expression(
             "password.pair",
-            rf"{_NAMES}[\"'\\\n ]{{1,12}}(?:,?[ ]{{0,2}}[\"'\\]{{0,3}}value[\"'\\]{{0,3}}[ ]?[:=]|[ ]?>)"
-            rf"|{_NAMES}(?:[\"']?>|</key>)\s{{0,12}}<(?:value|string)>",
+            rf"{_NAMES}(?:{OF_PAIR}|[\"'\\\n ]{{1,12}}[ ]?>)|{_NAMES}(?:[\"']?>|</key>)\s{{0,12}}<(?:value|string)>",
             value_after,
             0.9,
             caseless=True,
         ),
         Expression(
             "password.prose",
-            rf"(?:{_WORDS}|\bpwd|client secret)(?:[ ](?:for|of|per|de|f\xc3\xbcr)[ ][^\s\x00]{{1,40}})?[ ]{{1,2}}"
-            r"(?:is|was|set to|changed to|reset to|to|ist|lautet|est|es|(?:\xc3\xa8)|e')[ ]?:?[ ]",
-            check_prose,
+            rf"(?:{_WORDS}|\bpwd|client secret)(?:(?:[ ](?:for|of|per|de|f\xc3\xbcr)[ ][^\s\x00]{{1,40}})?[ ]{{1,2}}"
+            r"(?:(?:was |is |has been )?(?:set to|reset to|changed to|changed from)|is|was|to|ist|lautet|est|es|(?:\xc3\xa8)|e')[ ]?:?[ ]"
+            r"|[ ](?:for|of|f\xc3\xbcr)[ ][^\s\x00]{1,40}:[ ])",
+            spoken_after,
             0.8,
+            caseless=True,
+            version=2,
+        ),
+        Expression(
+            "password.used",
+            r"\b(?:with|using|mit|con|avec)[ ](?:the[ ])?(?:password|passwort|passphrase|contrase\xc3\xb1a|mot de passe)[ ]",
+            check_used,
+            0.75,
             caseless=True,
         ),
         Expression(
             "password.direct",
-            r"(?:\bpassword|\bpasswd|\bpassphrase|\bpasscode|\bpwd|\bpw)[ ]",
+            r"(?:passw(?:or)?d|passphrase|passcode|passwort|\bpwd|\bpw)[ ]",
             check_direct,
             0.7,
             caseless=True,
+            version=2,
         ),
+        *COMMANDS,
     ),
     positives=(
         ('{"user":"bob","password":"hunter2!"}', "hunter2!"),
@@ -324,6 +279,16 @@ PASSWORD = Detector(
         ('<property name="password"><value>hunter2</value>', "hunter2"),
         ("DB_PASSWORD: ${DB_PASSWORD:-hunter2}", "hunter2"),
         ('[0 127.0.0.1:5] "AUTH" "default" "hunter2"', "hunter2"),
+        ('echo "root:hunter2" | chpasswd', "hunter2"),
+        ("パスワード：「hunter 2」", "hunter 2"),
+        ('<ns:password type="text">hunter 2</ns:password>', "hunter 2"),
+        ('{"key":"db_password","value":{"stringValue":"hunter2"}}', "hunter2"),
+        ('name="password"\n\nhunter2\n--', "hunter2"),
+        ("keytool -storepass hunter2 -list", "hunter2"),
+        ("> PASS Hunter-2", "Hunter-2"),
+        ("password for bob: Hx71-kk!", "Hx71-kk!"),
+        ("login with password hunter22 failed", "hunter22"),
+        ('db.auth("bob", "Hunter-2")', "Hunter-2"),
     ),
     negatives=(
         "Failed password for root from console",
@@ -339,5 +304,12 @@ PASSWORD = Detector(
         "password: !vault |",
         "net user bob /delete",
         "docker login -p",
+        "mysql -u root -p shop < dump.sql",
+        "if (password == null) return",
+        "secret_ref=arn:aws:secretsmanager:eu-west-1:123456789012:secret:db",
+        "パスワード：無効です",
+        "with password authentication-based login",
+        "<password>Enter your password</password>",
+        'echo "root:[PASSWORD]" | chpasswd',
     ),
 )

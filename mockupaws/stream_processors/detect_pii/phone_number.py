@@ -63,8 +63,17 @@ _STREET_AFTER = re.compile(
 _WEAK_WORD = re.compile(_WEAK.encode("latin-1"), re.IGNORECASE)
 _TIGHT_GAP = re.compile(
     rb"(?:[_ .-]?(?:numbers?|num|nummer|numero|n\xc3\xbamero|num\xc3\xa9ro|nr|no|n|home|work|mobile|office|cell|cellulare|m\xc3\xb3vil"
-    rb"|portable|primary|secondary|type=\\?\"?[a-z]{1,16}\\?\"?|[a-z]{1,2}|\xc3\xa8|est|ist|was|dial|fisso|fijo|fixe|privat|code)){0,3}%b{0,8}\Z"
+    rb"|portable|primary|secondary|type=\\?\"?[a-z]{1,16}\\?\"?|[a-z]{1,2}|\xc3\xa8|est|ist|was|dial|fisso|fijo|fixe|privat|code|value|string_?value)| xsi:type=\"xsd:[a-z]{1,10}\"){0,3}%b{0,8}\Z"
     % _GAP,
+    re.IGNORECASE,
+)
+
+
+_ASKS_TO_CALL = re.compile(
+    rb"call|ring|dial|text|chiam|ll(?:a|\xc3\xa1)m|appel|joindre|anruf|erreich|reach|r\xc3\xbcckruf", re.IGNORECASE
+)
+_CALLED_AT = re.compile(
+    rb"[a-z]{0,6} (?:[a-z]{1,4} )?(?:au|al|unter|at|on|il|le|el|n[u\xc3\xba]{1,2}mero|num\xc3\xa9ro|nummer|number)[ :]{1,3}\Z",
     re.IGNORECASE,
 )
 
@@ -122,8 +131,13 @@ def check_hinted(data: bytes, end: int) -> Span | None:
     word = last_match(_WEAK_WORD, data, max(0, start - _LOOK_BACK), start)
     if word is not None and _OF_SOMETHING_ELSE.search(data, word.end(), start):
         return None
+    asked = (
+        word is not None
+        and _ASKS_TO_CALL.match(word[0]) is not None
+        and _CALLED_AT.match(data, word.end(), start) is not None
+    )
     return _first_accepted(
-        data, start, lambda number: _is_grouped(number) and _is_in_a_plan(number)
+        data, start, lambda number: (asked or _is_grouped(number)) and _is_in_a_plan(number)
     ) or _first_accepted(
         data, start, lambda number: _is_grouped(number) and not _THOUSANDS.fullmatch(number) and _is_plausible(number)
     )
@@ -168,7 +182,8 @@ def _first_accepted(data: bytes, start: int, accepts: Callable[[bytes], bool]) -
     shape = _SHAPE.match(data, start, start + 48)
     if shape is None:
         return None
-    for end in sorted({group.end() for group in _GROUP_END.finditer(data, start, shape.end())}, reverse=True):
+    ends = {end for group in _GROUP_END.finditer(data, start, shape.end()) for end in group.span()}
+    for end in sorted(ends, reverse=True):
         number = data[start:end]
         if number.count(b"(") != number.count(b")") or _PART_AFTER.match(data, end):
             continue
