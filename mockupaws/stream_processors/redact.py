@@ -6,6 +6,7 @@ masked, and what is redacted is scanned again, since something may show only onc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mockupaws.stream_processors.detect_pii.api_token import is_api_token
@@ -17,6 +18,7 @@ from mockupaws.stream_processors.policies.marks import is_mark
 
 VISIBLE_NUL = "\u2400"
 """Stands for U+0000, which Postgres' text refuses."""
+MAX_ROUNDS = 64
 _BY_NAME = "field.name"
 """Rule of a value that its name alone tells."""
 _BY_SELECTOR = "field.selector"
@@ -39,6 +41,17 @@ class RedactedAttributes(NamedTuple):
     shadow: tuple[str, ...] = ()
 
 
+class EndlessRedactionError(Exception):
+    """A rule finds something in every round: most likely its own mark. The entry becomes a dead letter."""
+
+
+def redaction_rounds() -> Iterator[int]:
+    """For a loop that leaves once nothing more is found: a mask may show what stood beside it, so texts are scanned
+    again. Raises EndlessRedactionError after MAX_ROUNDS; no line of ours needs three."""
+    yield from range(MAX_ROUNDS)
+    raise EndlessRedactionError(f"still found something after {MAX_ROUNDS} rounds")
+
+
 def without_nul(text: str) -> str:
     """`text` with NUL made visible, one character for one."""
     return text.replace("\0", VISIBLE_NUL)
@@ -54,11 +67,14 @@ def _storable(text: str) -> str:
 
 
 def redact_text(scanner: TextScanner, text: str, policy: CompiledPolicy = DEFAULT_POLICY) -> Redacted:
-    """Ends, as each round turns characters into marks, which are not found again."""
+    """Raises EndlessRedactionError."""
     draft = open_draft(_storable(text).encode())
     mask = 0
     shadow: list[str] = []
-    while findings := scanner.scan(draft.data):
+    for _ in redaction_rounds():
+        findings = scanner.scan(draft.data)
+        if not findings:
+            break
         applied = policy.apply(draft, findings)
         draft = applied.draft
         mask |= applied.pii_mask
@@ -130,7 +146,9 @@ class _Walk:
         named = _type_by_name(name, value)
         if named is not None and not (len(findings) == 1 and findings[0].end - findings[0].start == len(draft.data)):
             return value if is_mark(data) else self._as_a_whole(named, _BY_NAME, data)
-        while findings:
+        for _ in redaction_rounds():
+            if not findings:
+                break
             draft = self._apply(draft, findings)
             findings = self._findings(prefix, draft.data)
         return draft.final().decode()

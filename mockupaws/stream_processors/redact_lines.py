@@ -13,7 +13,7 @@ from mockupaws.stream_processors.line_batch import LineBatch
 from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy, mask_each
 from mockupaws.stream_processors.policies.draft import Draft, open_draft
 from mockupaws.stream_processors.policies.marks import may_hold_keyed_marks
-from mockupaws.stream_processors.redact import redact_attributes, redact_text
+from mockupaws.stream_processors.redact import redact_attributes, redact_text, redaction_rounds
 
 _CACHED_LABELS = 4096
 """Sources and levels repeat: distinct ones kept with what was found in them, for each policy."""
@@ -129,7 +129,9 @@ class LineRedactor:
         """The direct way of `_apply`, where a plain mark is all that becomes of a finding."""
         masks = tally.masks
         hidden = found
-        while hidden:  # again on what was redacted: something may show only once its neighbour is masked
+        for _ in redaction_rounds():
+            if not hidden:
+                break
             redacted: list[bytes] = []
             for position, findings in hidden.items():
                 text, pii_mask = mask_each(texts[position], findings)
@@ -143,7 +145,9 @@ class LineRedactor:
         kept: Findings = {}
         drafts: dict[int, Draft] = {}
         hidden = found
-        while hidden:
+        for _ in redaction_rounds():
+            if not hidden:
+                break
             for position, findings in hidden.items():
                 if hidden is found:
                     drafts[position] = open_draft(texts[position])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,9 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockupaws.schemas.pii_types import types_of_mask
-from mockupaws.stream_processors.detect_pii.scan import Scanner
+from mockupaws.stream_processors.detect_pii.scan import Found, Scanner
 from mockupaws.stream_processors.detect_pii.table import DETECTORS
-from mockupaws.stream_processors.redact import redact_attributes, redact_text
+from mockupaws.stream_processors.line_batch import LineBatch
+from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
+from mockupaws.stream_processors.policies.document import read_policy
+from mockupaws.stream_processors.redact import EndlessRedactionError, redact_attributes, redact_text
+from mockupaws.stream_processors.redact_lines import LineRedactor, Tally
 
 _SCANNER = Scanner()
 _PIECES = [text for detector in DETECTORS for text, _ in detector.positives]
@@ -95,3 +100,32 @@ def test_attributes_are_redacted_leaf_by_leaf_with_their_names() -> None:
         "[EMAIL]'": 2,
     }
     assert types_of_mask(redacted.pii_mask) == ("EMAIL", "CREDIT_CARD", "US_SSN", "PASSWORD")
+
+
+class FindsItsOwnMark:
+    """A rule gone wrong: whatever a text was made, it is found again."""
+
+    def scan(self, data: bytes) -> list[Found]:
+        return [Found(0, len(data), "EMAIL", "email.wrong", 1.0)]
+
+    def scan_texts(self, joined: bytes, texts: Sequence[bytes]) -> dict[int, list[Found]]:
+        return {position: self.scan(text) for position, text in enumerate(texts)}
+
+
+def redact_line(policy: CompiledPolicy) -> object:
+    return LineRedactor(FindsItsOwnMark(), policy).redact_messages(LineBatch.of(["line"]), Tally.of(1))
+
+
+@pytest.mark.parametrize(
+    "redact",
+    [
+        lambda: redact_text(FindsItsOwnMark(), "line"),
+        lambda: redact_attributes(FindsItsOwnMark(), {"name": "bob and alice"}),
+        lambda: redact_line(DEFAULT_POLICY),
+        lambda: redact_line(CompiledPolicy(read_policy({"actions": {"EMAIL": "drop"}}), 1, None)),
+    ],
+    ids=["text", "attributes", "line", "line by a policy"],
+)
+def test_a_rule_that_finds_its_own_mark_stops_nothing(redact: Callable[[], object]) -> None:
+    with pytest.raises(EndlessRedactionError):
+        redact()
