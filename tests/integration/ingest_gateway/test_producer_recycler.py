@@ -27,7 +27,8 @@ async def test_a_producer_out_of_sequence_is_replaced(settings: Settings, demo: 
     async with app.router.lifespan_context(app), client_of(app) as client:
         client.headers["Authorization"] = f"Bearer {demo.api_key}"
         await until_ready(client)
-        assert (await client.post(INGEST, json=body_of(demo, "before"))).status_code == 202
+        for _ in range(settings.kafka_partitions):  # records take turns: each partition then has a sequence to break
+            assert (await client.post(INGEST, json=body_of(demo, "before"))).status_code == 202
         gateway: Gateway = app.state.gateway
         wedged = gateway.publisher._producer
         assert wedged is not None
