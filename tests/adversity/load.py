@@ -172,7 +172,7 @@ class Load:
         """One request without a key, sent by `send` in its own way: (head, body) → (status, body of the answer)."""
         plan = Plan(next(self._extra), 0, lines, False, "", None, False, padding)
         headers, body = self._request(plan, None, self._content.lines(plan.number, lines))
-        headers |= {"Host": "drill", "Content-Length": str(len(body)), "Connection": "close"}
+        headers |= {"Host": "localhost", "Content-Length": str(len(body)), "Connection": "close"}
         head = "POST /api/v1/ingest HTTP/1.1\r\n" + "".join(f"{name}: {text}\r\n" for name, text in headers.items())
         await self._ledger.write(Intent(plan.number, 0, plan.tenant, lines, None))
         try:
