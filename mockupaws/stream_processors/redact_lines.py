@@ -12,8 +12,8 @@ from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, TextSc
 from mockupaws.stream_processors.line_batch import LineBatch
 from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy, mask_each
 from mockupaws.stream_processors.policies.draft import Draft, open_draft
-from mockupaws.stream_processors.policies.marks import may_hold_keyed_marks
-from mockupaws.stream_processors.redact import redact_attributes, redact_text, redaction_rounds
+from mockupaws.stream_processors.policies.marks import LINE_DROPPED, may_hold_keyed_marks
+from mockupaws.stream_processors.redact import MAX_ROUNDS, redact_attributes, redact_text
 
 _CACHED_LABELS = 4096
 """Sources and levels repeat: distinct ones kept with what was found in them, for each policy."""
@@ -129,7 +129,7 @@ class LineRedactor:
         """The direct way of `_apply`, where a plain mark is all that becomes of a finding."""
         masks = tally.masks
         hidden = found
-        for _ in redaction_rounds():
+        for _ in range(MAX_ROUNDS):
             if not hidden:
                 break
             redacted: list[bytes] = []
@@ -139,13 +139,15 @@ class LineRedactor:
                 redacted.append(text)
                 masks[position] |= pii_mask
             hidden = self._find_again(hidden, redacted)
+        for position in hidden:
+            texts[position] = LINE_DROPPED
 
     def _apply(self, texts: list[bytes], found: Findings, tally: Tally) -> Findings:
         """As the policy says; the findings that are personal data for the tenant."""
         kept: Findings = {}
         drafts: dict[int, Draft] = {}
         hidden = found
-        for _ in redaction_rounds():
+        for _ in range(MAX_ROUNDS):
             if not hidden:
                 break
             for position, findings in hidden.items():
@@ -161,6 +163,8 @@ class LineRedactor:
             hidden = self._find_again(hidden, [drafts[position].data for position in hidden])
         for position, draft in drafts.items():
             texts[position] = draft.final()
+        for position in hidden:
+            texts[position] = LINE_DROPPED
         return kept
 
     def _find_again(self, hidden: Findings, texts: list[bytes]) -> Findings:
