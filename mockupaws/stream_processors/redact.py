@@ -19,8 +19,8 @@ VISIBLE_NUL = "\u2400"
 """Stands for U+0000, which Postgres' text refuses."""
 MAX_ROUNDS = 64
 """How often a text is scanned again, since a mask may show what stood beside it. A list behind one key word
-(`dob: a, b, …`) shows one a round; where even then something is found, or a rule finds its own mark, the text is dropped
-as a whole."""
+(`dob: a, b, …`) shows one a round; where even then something is found, or a rule finds its own mark, the text is
+dropped as a whole."""
 _BY_NAME = "field.name"
 """Rule of a value that its name alone tells."""
 _BY_SELECTOR = "field.selector"
