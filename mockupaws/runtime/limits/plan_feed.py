@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -69,14 +69,7 @@ class PlanFeed:
 
     async def run(self, seconds: float) -> None:
         """Refreshes until cancelled; while the database is down the copy stays as it is."""
-        while True:
-            try:
-                await self.refresh()
-            except Exception as error:
-                if not is_retriable(error):
-                    raise
-                _log.warning("limits_not_read", error=type(error).__name__)
-            await asyncio.sleep(seconds)
+        await _refresh_forever(self.refresh, seconds, "limits_not_read")
 
 
 class TokensToday:
@@ -111,14 +104,19 @@ class TokensToday:
 
     async def run(self, seconds: float) -> None:
         """Refreshes until cancelled; while the database is down, what is known stands until its day ends."""
-        while True:
-            try:
-                await self.refresh()
-            except Exception as error:
-                if not is_retriable(error):
-                    raise
-                _log.warning("tokens_not_read", error=type(error).__name__)
-            await asyncio.sleep(seconds)
+        await _refresh_forever(self.refresh, seconds, "tokens_not_read")
+
+
+async def _refresh_forever(refresh: Callable[[], Awaitable[object]], seconds: float, event: str) -> None:
+    """`event`: what the log says of a refresh that failed in a way that passes; any other error is raised."""
+    while True:
+        try:
+            await refresh()
+        except Exception as error:
+            if not is_retriable(error):
+                raise
+            _log.warning(event, error=type(error).__name__)
+        await asyncio.sleep(seconds)
 
 
 def _plan(row: Any) -> TenantPlan:
