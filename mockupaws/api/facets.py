@@ -16,7 +16,7 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from mockupaws.api.errors import RefusedError
-from mockupaws.api.logs import Instant, LogFilter, Text, attributes_wanted, check_filter
+from mockupaws.api.logs import LineConditions, LogFilter, Text, attributes_wanted, check_filter
 from mockupaws.api.metrics import MAX_POINTS, STEP_PATTERN, step_seconds
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
@@ -34,17 +34,9 @@ _HOUR = timedelta(hours=1)
 Field = Literal["source", "level", "pii_type"]
 
 
-class FacetQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Whole hours: the one `from` is in is the first, the one `to` is in the last."""
+class FacetQuery(LineConditions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whole hours: the one `from` is in is the first, the one `to` is in the last. The default is the day until now."""
 
-    from_: Instant | None = msgspec.field(default=None, name="from")
-    """Default: a day before `to`."""
-    to: Instant | None = None
-    """Default: now."""
-    source: Text | None = None
-    level: Text | None = None
-    has_pii: bool | None = None
-    pii_type: Text | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 20
     """Values of each field, the most frequent first."""
 
@@ -54,15 +46,9 @@ class ValueQuery(FacetQuery, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     starts_with: Text = ""
 
 
-class HitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class HitQuery(LineConditions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Steps of whole hours without `q` and `attributes` count whole hours, as facets do."""
 
-    from_: Instant | None = msgspec.field(default=None, name="from")
-    to: Instant | None = None
-    source: Text | None = None
-    level: Text | None = None
-    has_pii: bool | None = None
-    pii_type: Text | None = None
     q: Text | None = None
     attributes: Annotated[str, Meta(max_length=2000)] | None = None
     step: Annotated[str, Meta(pattern=STEP_PATTERN)] = "1h"

@@ -34,8 +34,8 @@ Instant = Annotated[datetime, Meta(tz=True)]
 Text = Annotated[str, Meta(max_length=500)]
 
 
-class LogFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which lines: all conditions hold together. `from` is inclusive, `to` exclusive, both of received_at."""
+class LineConditions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What lines are chosen by wherever they are listed or counted: all conditions hold together."""
 
     from_: Instant | None = msgspec.field(default=None, name="from")
     to: Instant | None = None
@@ -43,6 +43,11 @@ class LogFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     level: Text | None = None
     has_pii: bool | None = None
     pii_type: Text | None = None
+
+
+class LogFilter(LineConditions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which lines: all conditions hold together. `from` is inclusive, `to` exclusive, both of received_at."""
+
     q: Text | None = None
     """Text the redacted preview contains, in any case."""
     value: Text | None = None
