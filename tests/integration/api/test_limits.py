@@ -83,7 +83,7 @@ async def test_quotas_tell_when_they_will_be_used_up(
     empty = await state_of(limited, "ingest_tokens")
     assert (empty["used"], empty["used_up_at"]) == (0, None)
     await database.execute(
-        "INSERT INTO scenario_metrics VALUES ($1, $2, now(), 'bedrock', 'tokens', 200000000, 'tokens')",
+        "INSERT INTO scenario_metrics VALUES ($1, $2, now(), 'bedrock', 'tokens', 249999999, 'tokens')",
         demo.tenant_id,
         demo.scenario_id,
     )
@@ -92,7 +92,7 @@ async def test_quotas_tell_when_they_will_be_used_up(
         "INSERT INTO scenario_metrics VALUES ($1, $2, now(), 'bedrock', 'tokens', 5, 'tokens')", other, uuid.uuid4()
     )
     tokens = await state_of(limited, "ingest_tokens")
-    assert (tokens["used"], tokens["remaining"]) == (200_000_000, 50_000_000)
+    assert (tokens["used"], tokens["remaining"]) == (249_999_999, 1), "used up before any day resets"
     seconds = (
         datetime.fromisoformat(tokens["used_up_at"]) - datetime.fromisoformat(tokens["resets_at"])
     ).total_seconds()

@@ -179,7 +179,8 @@ async def test_a_server_whose_clock_goes_back_opens_nothing_and_locks_nobody_out
 async def test_without_redis_each_process_allows_its_part(valkey: Valkey, fault: str) -> None:
     subject, clock = str(uuid.uuid4()), FrozenClock()
     settings = dataclasses.replace(valkey.settings, redis_timeout_seconds=0.5)
-    circuit = CircuitBreaker("redis", lambda error: True, BreakerLimits(recovery_seconds=0.2))
+    # On the frozen clock too: a probe of the stopped server would leave it a call that it answers once it goes on.
+    circuit = CircuitBreaker("redis", lambda error: True, BreakerLimits(recovery_seconds=0.2), clock)
     async with limiters(settings, 2, clock, circuit) as processes:
         first, second = processes
         assert await admitted(first, subject, 200) == 200
