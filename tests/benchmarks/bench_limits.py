@@ -27,8 +27,8 @@ import uvloop
 from mockupaws.cli.tenant_limits import Change, change_limits
 from mockupaws.cli.tenants import add_tenant
 from mockupaws.runtime.settings import PREFIX
-from tests.benchmarks.end_to_end import machine, percentile
-from tests.benchmarks.load_generator import Connections
+from tests.benchmarks.http_connections import Connections
+from tests.benchmarks.measure_rate import machine, percentile
 from tests.running_stack import RunningStack, running_stack
 
 GATEWAYS = 3
@@ -68,8 +68,7 @@ async def send(load: Load) -> Answers:
 
     async def post(due: float) -> None:
         try:
-            status, _ = await connections.call(head, body)
-            outcome = str(status)
+            outcome = str((await connections.call(head + body)).status)
         except (OSError, EOFError, TimeoutError, ValueError) as error:
             outcome = type(error).__name__
         if outcome == "202":

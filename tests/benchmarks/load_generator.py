@@ -13,29 +13,35 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from urllib.parse import urlsplit
+from functools import partial
 
 import msgspec
 import uvloop
 
+from tests.benchmarks.http_connections import Answer, Connections
 from tests.benchmarks.log_lines import LINES_IN_BODY, make_bodies
 
-_BODIES = 64
-_MAX_CONNECTIONS = 512
+_DISTINCT_LINES = 6_400
 _PROBES_PER_SECOND = 4
 _PROBE_PAUSE_SECONDS = 0.05
 _PROBE_LIMIT_SECONDS = 120.0
-_ANSWER_SECONDS = 60.0
+_LEAST_SLEEP_SECONDS = 0.0005
+_BURST = 32
+_TO_BE_SENT_LATER = (429, 503)
 
 
 class Plan(msgspec.Struct, frozen=True):
     ingest_url: str
-    api_url: str
+    api_url: str | None
+    """None: it has no receipts, and nothing is probed."""
     api_key: str
     scenario_id: str
     rate: int
     """Lines a second."""
     seconds: float
+    lines_in_request: int = LINES_IN_BODY
+    connections: int = 512
+    """At most."""
 
 
 class Outcome(msgspec.Struct):
@@ -51,117 +57,93 @@ class Outcome(msgspec.Struct):
     cpu_seconds: float
 
 
-class Connections:
-    """Keep-alive HTTP/1.1 connections to one server; a broken one is dropped."""
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 80
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-        self._slots = asyncio.Semaphore(_MAX_CONNECTIONS)
-
-    async def call(self, head: bytes, body: bytes) -> tuple[int, bytes]:
-        async with self._slots, asyncio.timeout(_ANSWER_SECONDS):
-            while self._idle:
-                try:
-                    return await self._call_on(*self._idle.pop(), head, body)
-                except (asyncio.IncompleteReadError, ConnectionError) as error:
-                    if getattr(error, "partial", b""):
-                        raise
-                    # the server closed it while it was idle, before this request: any HTTP client takes another one
-            return await self._call_on(*await asyncio.open_connection(self.host, self.port), head, body)
-
-    async def _call_on(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes, body: bytes
-    ) -> tuple[int, bytes]:
-        try:
-            writer.write(head)
-            writer.write(body)
-            answer_head = await reader.readuntil(b"\r\n\r\n")
-            answer = await reader.readexactly(_content_length(answer_head))
-        except BaseException:
-            writer.close()
-            raise
-        self._idle.append((reader, writer))
-        return int(answer_head[9:12]), answer
-
-
-def _content_length(head: bytes) -> int:
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return int(value)
-    raise ValueError("an answer without Content-Length")
-
-
 class LoadGenerator:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._gateway = Connections(plan.ingest_url)
-        self._api = Connections(plan.api_url)
+        self._gateway = Connections(plan.ingest_url, plan.connections)
+        self._api = Connections(plan.api_url) if plan.api_url is not None else None
         self._requests = [
-            (
-                f"POST /api/v1/ingest HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {plan.api_key}\r\n"
-                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode(),
-                body,
-            )
-            for body in make_bodies(plan.scenario_id, _BODIES)
+            f"POST /api/v1/ingest HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {plan.api_key}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+            for body in make_bodies(plan.scenario_id, _DISTINCT_LINES // plan.lines_in_request, plan.lines_in_request)
         ]
         self._outcome = Outcome(0, 0, {}, [], [], 0.0, 0.0)
         self._errors: Counter[str] = Counter()
+        self._unanswered = 0
+        self._all_answered = asyncio.Event()
+        self._probes: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Outcome:
-        interval = LINES_IN_BODY / self._plan.rate
+        plan, requests, outcome = self._plan, self._requests, self._outcome
+        interval = plan.lines_in_request / plan.rate
         probe_every = max(1, round(1 / interval / _PROBES_PER_SECOND))
+        outcome.requests = self._unanswered = round(plan.seconds / interval)
         start = time.perf_counter()
-        async with asyncio.TaskGroup() as group:
-            for number in range(round(self._plan.seconds / interval)):
-                due = start + number * interval
-                if (wait := due - time.perf_counter()) > 0:
-                    await asyncio.sleep(wait)
-                self._outcome.late_ms = max(self._outcome.late_ms, (time.perf_counter() - due) * 1000)
-                group.create_task(self._post(number, due, probed=number % probe_every == 0))
-        self._outcome.ack_ms.sort()
-        self._outcome.freshness_s.sort()
-        self._outcome.errors = dict(self._errors)
-        self._outcome.cpu_seconds = time.process_time()
-        return self._outcome
+        for number in range(outcome.requests):
+            due = start + number * interval
+            if (wait := due - time.perf_counter()) > 0:
+                await asyncio.sleep(max(wait, _LEAST_SLEEP_SECONDS))
+            elif number % _BURST == 0:
+                await asyncio.sleep(0)  # late: answers are read all the same
+            outcome.late_ms = max(outcome.late_ms, (time.perf_counter() - due) * 1000)
+            probed = self._api is not None and number % probe_every == 0
+            self._gateway.send(requests[number % len(requests)], partial(self._answered, due, probed))
+        await self._all_answered.wait()
+        if self._probes:
+            await asyncio.wait(self._probes)
+        for connections in (self._gateway, self._api):
+            if connections is not None:
+                connections.close()
+        outcome.ack_ms.sort()
+        outcome.freshness_s.sort()
+        outcome.errors = dict(self._errors)
+        outcome.cpu_seconds = time.process_time()
+        return outcome
 
-    async def _post(self, number: int, due: float, *, probed: bool) -> None:
-        self._outcome.requests += 1
-        try:
-            status, answer = await self._gateway.call(*self._requests[number % len(self._requests)])
-        except (OSError, EOFError, TimeoutError, ValueError) as error:
-            self._errors[type(error).__name__] += 1
+    def _answered(self, due: float, probed: bool, answer: Answer | Exception) -> None:
+        self._unanswered -= 1
+        if not self._unanswered:
+            self._all_answered.set()
+        if isinstance(answer, Exception):
+            self._errors[type(answer).__name__] += 1
+            return
+        if answer.status != 202:
+            says_when = answer.status not in _TO_BE_SENT_LATER or b"\r\nretry-after:" in answer.head
+            self._errors[f"HTTP {answer.status}{'' if says_when else ' without Retry-After'}"] += 1
             return
         acked = time.perf_counter()
-        if status != 202:
-            self._errors[f"HTTP {status}"] += 1
-            return
         self._outcome.ack_ms.append((acked - due) * 1000)
-        self._outcome.accepted_lines += LINES_IN_BODY
+        self._outcome.accepted_lines += self._plan.lines_in_request
         if probed:
-            await self._probe(msgspec.json.decode(answer)["receipt"], acked)
+            probe = asyncio.create_task(self._probe(msgspec.json.decode(answer.body)["receipt"], acked))
+            self._probes.add(probe)
+            probe.add_done_callback(self._probes.discard)
 
     async def _probe(self, receipt: str, acked: float) -> None:
-        head = (
+        assert self._api is not None
+        request = (
             f"GET {receipt} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self._plan.api_key}\r\n\r\n".encode()
         )
         while time.perf_counter() - acked < _PROBE_LIMIT_SECONDS:
             try:
-                status, answer = await self._api.call(head, b"")
+                answer = await self._api.call(request)
             except (OSError, EOFError, TimeoutError, ValueError) as error:
                 self._errors[f"receipt: {type(error).__name__}"] += 1
                 return
-            if status == 200 and msgspec.json.decode(answer)["state"] != "queued":
+            if answer.status == 200 and msgspec.json.decode(answer.body)["state"] != "queued":
                 break
             await asyncio.sleep(_PROBE_PAUSE_SECONDS)
         self._outcome.freshness_s.append(time.perf_counter() - acked)
 
 
+async def _generate(plan: Plan) -> Outcome:
+    return await LoadGenerator(plan).run()
+
+
 def main() -> None:
     plan = msgspec.json.decode(sys.argv[1], type=Plan)
-    outcome = uvloop.run(LoadGenerator(plan).run())
+    outcome = uvloop.run(_generate(plan))
     with open(sys.stdout.fileno(), "wb", closefd=False) as output:  # whole even where Python runs unbuffered
         output.write(msgspec.json.encode(outcome) + b"\n")
 

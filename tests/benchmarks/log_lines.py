@@ -66,12 +66,12 @@ def make_log(choose: random.Random) -> dict[str, object]:
     }
 
 
-def make_bodies(scenario_id: str, count: int, seed: int = 7) -> list[bytes]:
-    """Request bodies of `LINES_IN_BODY` lines each."""
+def make_bodies(scenario_id: str, count: int, lines: int = LINES_IN_BODY, seed: int = 7) -> list[bytes]:
+    """Request bodies of so many lines each."""
     choose = random.Random(seed)
     return [
         json.dumps(
-            {"scenario_id": scenario_id, "logs": [make_log(choose) for _ in range(LINES_IN_BODY)]},
+            {"scenario_id": scenario_id, "logs": [make_log(choose) for _ in range(lines)]},
             separators=(",", ":"),
         ).encode()
         for _ in range(count)
