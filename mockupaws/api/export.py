@@ -114,6 +114,7 @@ async def _pages(call: Call, scenario_id: UUID, marks: list[str] | None) -> Asyn
             raise RefusedError("unauthenticated", "the credential was revoked while the export ran")
         async with call.services.databases.read(call.tenant_id) as reading:
             arguments = arguments_of(scenario_id, query, position, PAGE, marks)
+            await reading.connection.execute(SQL["walk_key"])
             row = await reading.connection.fetchrow(statement, *arguments, query.format != "ndjson")
             assert row is not None
             end = None

@@ -176,6 +176,7 @@ async def fetch_page(
 ) -> tuple[list[asyncpg.Record], Position | None]:
     """Lines, and where the page ends because LOOK_AT lines were looked at; None: all there are, or `limit` lines."""
     statement = SQL["logs_oldest_first" if query.order == "asc" else "logs_newest_first"]
+    await connection.execute(SQL["walk_key"])
     rows = await connection.fetch(statement, *arguments_of(scenario_id, query, position, limit, marks))
     if len(rows) >= limit or not is_selective(query):
         return rows, None

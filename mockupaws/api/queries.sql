@@ -98,6 +98,10 @@ SELECT id, period AS month, threshold, amount, "limit", complete, budget_version
        email_sent_at, attempts, last_error
 FROM budget_alerts WHERE budget_id = $1 ORDER BY created_at DESC, id DESC LIMIT 100;
 
+-- name: walk_key
+-- For the rest of the transaction lines are read along their key: of a small scenario the planner would rather sort all.
+SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true);
+
 -- name: logs_newest_first
 -- Lines before a position ($9, $10 null: from the newest). A page
 -- ends after looking at $13 lines, however few of them match. received_at stands twice so that partitions prune.

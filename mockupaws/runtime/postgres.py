@@ -88,7 +88,8 @@ async def tenant_transaction(
         connection.transaction(readonly=readonly, isolation=isolation),
     ):
         await connection.execute(
-            "SELECT set_config('app.current_tenant', $1, true), set_config('statement_timeout', $2, true)",
+            "SELECT set_config('app.current_tenant', $1, true), set_config('statement_timeout', $2, true),"
+            " set_config('max_parallel_workers_per_gather', '0', true)",  # to start them takes longer than a short read
             str(tenant_id),
             str(int(timeout_seconds * 1000)),
         )
