@@ -1,7 +1,8 @@
 """Encoded requests → topic `ingest.requests`, in bundles.
 
 Delivery order of one request:
-1. it joins its partition's open bundle, which is sent when full or after the linger;
+1. it joins its partition's open bundle, which is sent when full or after the linger; at once while requests come one by
+   one, since nobody would join it;
 2. the brokers write the record on every in-sync replica (acks=all, idempotent producer);
 3. the ack resolves the bundle, and `publish` returns for each of its requests.
 Requests without an idempotency key get ids of the partition whose bundle is being filled (`place`), so that those of
@@ -44,6 +45,8 @@ ACK_SHARE = 0.75
 """Of the deadline; where there is a spool, the rest is for its sync."""
 STUCK_DEADLINES = 3
 """A batch unacknowledged for this many deadlines, while brokers answer, is wedged (aiokafka #1017)."""
+CROWDED_SECONDS = 0.1
+"""For how long requests are gathered after one came while another was on its way."""
 WATCH_SECONDS = 0.5
 PROBE_SECONDS = 5.0
 """How often the brokers are asked for metadata, so that readiness is known without traffic."""
@@ -101,6 +104,7 @@ class Publisher:
         self._filling = random.randrange(1 << 16)  # noqa: S311 - spreads gateways, hides nothing
         """Modulo the number of partitions, the one new requests are placed in; moves on with each bundle sent."""
         self._sent: deque[_OpenBundle] = deque()
+        self._crowded_until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._abandoned: set[asyncio.Task[None]] = set()
         self._single = SingleRecords(settings, "mockupaws-gateway-single")
@@ -195,16 +199,19 @@ class Publisher:
         return len(self._producer.client.cluster.partitions_for_topic(self._topic) or ())
 
     def _gather(self, partition: int, encoded: bytes, lines: int) -> _OpenBundle:
+        now = self._loop.time()
+        if self._open or self._sent:
+            self._crowded_until = now + CROWDED_SECONDS
         gathered = self._open.get(partition)
         if gathered is not None and not gathered.bundle.has_room(encoded, lines, self._limits):
             self._send(partition)
             gathered = None
         if gathered is None:
-            gathered = _OpenBundle(Bundle(partition), self._loop.create_future(), self._loop.time())
+            gathered = _OpenBundle(Bundle(partition), self._loop.create_future(), now)
             gathered.timer = self._loop.call_later(self._settings.bundle_linger_seconds, self._send, partition)
             self._open[partition] = gathered
         gathered.bundle.add(encoded, lines)
-        if gathered.bundle.is_full(self._limits):
+        if gathered.bundle.is_full(self._limits) or now >= self._crowded_until:
             self._send(partition)
         return gathered
 

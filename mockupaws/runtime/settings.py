@@ -155,8 +155,8 @@ class Settings:
     """Entries with a timestamp further than this in the future are rejected."""
     publish_deadline_seconds: float = 2.0
     """How long a request may wait to be durable, on the brokers or in the spool, before it is answered 503."""
-    bundle_linger_seconds: float = 0.003
-    """How long the gateway gathers requests of one partition into one record."""
+    bundle_linger_seconds: float = 0.025
+    """How long the gateway gathers requests of one partition into one record, while they come many at a time."""
     bundle_max_lines: int = 500
     """Lines at which a bundle is sent at once."""
     bundle_max_bytes: int = 1024 * 1024

@@ -124,9 +124,19 @@ async def test_requests_of_all_connections_share_a_record_and_records_take_turns
         for turn in (1, 2):
             await asyncio.gather(*(client.post(INGEST, json=body_of(demo, "line")) for _ in range(40)))
             records = await records_by_partition(settings)
-            assert sum(records.values()) == turn, records
-        assert sorted(records.values()) == [0, 0, 1, 1]
+            assert sum(records.values()) == 2 * turn, records  # the first comes while nobody else is on the way
+        assert sorted(records.values()) == [1, 1, 1, 1]
     assert len(await stored(settings)) == 80
+
+
+async def test_a_request_nobody_could_join_does_not_wait(settings: Settings, demo: Any) -> None:
+    gathering = dataclasses.replace(settings, bundle_linger_seconds=3600)
+    async with gateway(gathering) as client:
+        client.headers["Authorization"] = f"Bearer {demo.api_key}"
+        await until_ready(client)
+        for _ in range(3):
+            assert (await client.post(INGEST, json=body_of(demo, "line"))).status_code == 202
+    assert sum((await records_by_partition(settings)).values()) == 3
 
 
 async def test_a_request_names_the_encoding_of_its_scenarios_model(
