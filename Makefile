@@ -52,8 +52,8 @@ bench-peers: ready-to-test ## Ours, a naive pipeline and rsyslog where it is ins
 bench-analysis: ready-to-test ## Measures the analysis of a line alone: µs by kind of line
 	@$(VENV)/bin/python -m tests.benchmarks.bench_analysis
 
-bench-reads: ready-to-test ## Measures reads on 10 million lines: pages, searches, figures, exports, many readers at once
-	@$(VENV)/bin/python -m tests.benchmarks.bench_reads
+bench-reads: ready-to-test ## Measures reads on 10 million lines: pages, searches, figures, exports, many readers (ARGS="--only readers")
+	@$(VENV)/bin/python -m tests.benchmarks.bench_reads $(ARGS)
 
 accuracy: ready-to-test ## Precision, recall and F2 by type on the labelled lines; writes docs/accuracy.md
 	@$(VENV)/bin/python -m tests.accuracy.measure

@@ -45,7 +45,7 @@ def main() -> None:
         "mockupaws.api.__main__:make_app",
         host=settings.api_host,
         port=settings.api_port,
-        workers=1,
+        workers=settings.api_workers,
         max_connections=settings.api_max_connections,
         head_seconds=settings.http_head_seconds,
     )

@@ -42,7 +42,7 @@ async def build_app(settings: Settings) -> Starlette:
     clock = SystemClock()
     redis, circuit = open_redis(settings), redis_circuit()
     hints = ReceiptHints(redis, circuit, settings.redis_timeout_seconds)
-    limiter = Limiter(settings, redis, circuit, clock)
+    limiter = Limiter(settings, redis, circuit, clock, settings.api_workers)
     notes = BacklogNotes(settings, redis, circuit)
     plans = PlanFeed(databases.primary, settings.postgres_timeout_seconds)
     authenticator = Authenticator(settings, databases.primary, clock)

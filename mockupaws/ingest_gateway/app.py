@@ -97,7 +97,7 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
         accepted_requests = AcceptedRequests(redis, circuit, settings.redis_timeout_seconds)
         stack.push_async_callback(accepted_requests.close)
         tokens = TokensToday(pool, settings.postgres_timeout_seconds)
-        limiter = Limiter(settings, redis, circuit, clock)
+        limiter = Limiter(settings, redis, circuit, clock, settings.gateway_workers)
         notes = BacklogNotes(settings, redis, circuit)
         lag = LagAdmission(settings, pool, notes, backlog, clock)
         gateway = Gateway(

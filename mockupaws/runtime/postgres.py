@@ -1,7 +1,8 @@
 """Connections to Postgres that are safe behind a transaction pooler, and the one way to act for a tenant.
 
 Promises: no session state is ever set, so whichever server connection a pooler lends knows nothing of the tenant
-before; every acquisition and statement has a limit; the tenant stands for one transaction and no longer.
+before; every acquisition and statement has a limit; the tenant stands for one transaction and no longer. Statements are
+prepared once for each connection that leads to the server itself, never through a pooler.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ _RETRIABLE_ERRORS = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
+_KEPT_STATEMENTS = 100
+"""Of a connection; each costs the server some hundred KB where it reads many partitions."""
+_ISOLATION = {"read_committed": "READ COMMITTED", "repeatable_read": "REPEATABLE READ"}
 _BLOCK_NAME = re.compile(r"^-- name: ([a-z][a-z0-9_]*)$", re.MULTILINE)
 
 
@@ -53,6 +57,12 @@ class _StatelessConnection(asyncpg.Connection):
     def get_reset_query(self) -> str:
         return ""
 
+    def keep_statements(self) -> None:
+        """A statement is prepared once, and parsed no more: not for a connection through a transaction pooler, which
+        lends another server connection each time. asyncpg lets that be said only before it connects."""
+        self._stmt_cache.set_max_size(_KEPT_STATEMENTS)  # type: ignore[attr-defined]
+        self._stmt_cache_enabled = True
+
 
 async def open_pool(url: str, settings: Settings, max_size: int = 10, application_name: str = "mockupaws") -> Pool:
     """A pool that connects on demand: it opens while the server is down, and recovers when the server does."""
@@ -61,13 +71,21 @@ async def open_pool(url: str, settings: Settings, max_size: int = 10, applicatio
         url,
         min_size=0,
         max_size=max_size,
-        statement_cache_size=0,  # a pooler in transaction mode lends another server connection each time
+        statement_cache_size=0,  # until `init` has found no pooler
+        init=_keep_statements_if_direct,
         max_inactive_connection_lifetime=60.0,
         timeout=timeout,
         command_timeout=timeout,
         connection_class=_StatelessConnection,
         server_settings={"application_name": application_name},
     )
+
+
+async def _keep_statements_if_direct(connection: Connection) -> None:
+    """A pooler tells its clients a process id of its own invention, so that they can cancel through it."""
+    assert isinstance(connection, _StatelessConnection)
+    if await connection.fetchval("SELECT pg_backend_pid()") == connection.get_server_pid():
+        connection.keep_statements()
 
 
 @asynccontextmanager
@@ -81,32 +99,48 @@ async def tenant_transaction(
 ) -> AsyncIterator[Connection]:
     """One transaction in which row-level security shows and admits only this tenant's rows.
 
-    The tenant and the statement timeout are set with SET LOCAL, so they end with the transaction however it ends.
+    The tenant and the statement timeout are set with SET LOCAL, so they end with the transaction however it ends. All
+    is one simple query: one round trip, and nothing prepared. Within, asyncpg knows no savepoints.
     """
-    async with (
-        pool.acquire(timeout=timeout_seconds) as connection,
-        connection.transaction(readonly=readonly, isolation=isolation),
-    ):
-        await connection.execute(
-            "SELECT set_config('app.current_tenant', $1, true), set_config('statement_timeout', $2, true),"
-            " set_config('max_parallel_workers_per_gather', '0', true)",  # to start them takes longer than a short read
-            str(tenant_id),
-            str(int(timeout_seconds * 1000)),
-        )
-        yield connection
+    tenant = UUID(int=tenant_id.int)  # nothing but a UUID gets into the text
+    access = "READ ONLY" if readonly else "READ WRITE"
+    begin = (
+        f"BEGIN ISOLATION LEVEL {_ISOLATION[isolation]} {access};"
+        f"SET LOCAL app.current_tenant = '{tenant}';"
+        f"SET LOCAL statement_timeout = {int(timeout_seconds * 1000)};"
+        "SET LOCAL max_parallel_workers_per_gather = 0;"  # to start them takes longer than a short read
+        "SET LOCAL plan_cache_mode = force_custom_plan"  # one without the values would look at all lines of a scenario
+    )
+    async with pool.acquire(timeout=timeout_seconds) as connection:
+        if connection.is_in_transaction():  # BEGIN would only warn, and go on in it
+            raise asyncpg.InterfaceError("the connection was left in another transaction")
+        try:
+            await connection.execute(begin)
+            yield connection
+        except BaseException:
+            if not connection.is_closed():
+                await connection.execute("ROLLBACK")
+            raise
+        await connection.execute("COMMIT")
 
 
 def is_retriable(error: BaseException) -> bool:
     """Whether the same call may succeed later, perhaps on another connection or server."""
     if isinstance(error, asyncpg.PostgresError):
-        return (error.sqlstate or "").startswith(_RETRIABLE_CLASSES)
+        return is_outdated(error) or (error.sqlstate or "").startswith(_RETRIABLE_CLASSES)
     return isinstance(error, _RETRIABLE_ERRORS) and not isinstance(error, asyncpg.exceptions.ClientConfigurationError)
 
 
+def is_outdated(error: BaseException) -> bool:
+    """Whether a migration has changed what a prepared statement answers: asyncpg prepares it anew the next time."""
+    return isinstance(error, asyncpg.exceptions.InvalidCachedStatementError)
+
+
 def is_connection_lost(error: BaseException) -> bool:
-    """Whether the server went away under the call: it ended, was told to, or the connection broke."""
+    """Whether the server went away under the call (it ended, was told to, or the connection broke), or what this
+    connection had prepared is outdated: the same call on another connection may succeed at once."""
     if isinstance(error, asyncpg.PostgresError):
-        return (error.sqlstate or "").startswith(("08", "57P", "40001", "25001"))
+        return is_outdated(error) or (error.sqlstate or "").startswith(("08", "57P", "40001", "25001"))
     return isinstance(error, (ConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError))
 
 

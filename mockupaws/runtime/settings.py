@@ -88,8 +88,10 @@ class Settings:
     """Address the API listens on."""
     api_port: int = 8001
     """Port the API listens on."""
+    api_workers: int = 1
+    """API processes sharing the port: some 200 reads a second each."""
     api_max_connections: int = 1024
-    """Connections of the API; more wait to be accepted. At most what its file descriptors allow."""
+    """Connections of one API process; more wait to be accepted. At most what its file descriptors allow."""
 
     http_allowed_hosts: str = ""
     """Host names and networks (CIDR), separated by commas, that clients may call gateway and API by, beside loopback
@@ -134,7 +136,8 @@ class Settings:
     limit_request_bytes: int = 1024 * 1024
     """Bytes above which an ingest request counts as another one."""
     limit_processes: int = 0
-    """Processes that share a limit: while Redis is down each allows its part alone. 0: as many as gateway_workers."""
+    """Processes that share a limit: while Redis is down each allows its part alone. 0: as many as gateway_workers, and
+    for the limits of the API as many as api_workers."""
     limit_refresh_seconds: float = 10.0
     """How often the tokens used today are read."""
 

@@ -37,7 +37,7 @@ OVERLOAD = 10
 async def check(url: str, limit_a_minute: int, seconds: float) -> dict[str, Any]:
     settings = Settings(redis_url=url, limit_processes=PROCESSES)
     redis, limit = open_redis(settings), Limit("ingest_requests", limit_a_minute, 60)
-    limiter = Limiter(settings, redis, redis_circuit(), SystemClock())
+    limiter = Limiter(settings, redis, redis_circuit(), SystemClock(), 1)
     interval = 60 / limit_a_minute / OVERLOAD * PROCESSES
     admitted: Counter[int] = Counter()
     start, began = time.perf_counter(), time.process_time()

@@ -1,11 +1,12 @@
 """Reads on 10 million lines over HTTP: pages, searches, figures, exports, the tail, and many readers at once.
 
-`make bench-reads` prints the table. The data set is made first where it isn't there (some minutes and 8 GB). Windows differ
-from request to request, so that nothing is answered from the cache.
+`make bench-reads` prints the table; ARGS="--only readers" a part of it. The data set is made first where it isn't there
+(some minutes and 8 GB). Windows differ from request to request, so that nothing is answered from the cache.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import dataclasses
@@ -17,24 +18,28 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import asyncpg
 import httpx
 import psutil
+import uvloop
 
 from mockupaws.archive.fold_rollups import fold_rollups
 from mockupaws.runtime import api_keys
 from mockupaws.runtime.embedded.installation import Installation
 from mockupaws.runtime.settings import Settings
+from tests.benchmarks.many_readers import read_by_many
 from tests.benchmarks.read_dataset import END, read_dataset, scenario_id, tenant_id
 from tests.running_stack import free_ports
 
 REQUESTS = int(os.environ.get("REQUESTS", "100"))
 READER_SECONDS = float(os.environ.get("READER_SECONDS", "20"))
-READERS, READS_A_SECOND = 1000, 300
+READERS, READS_A_SECOND = 1000, int(os.environ.get("READS_A_SECOND", "300"))
+API_WORKERS = int(os.environ.get("API_WORKERS", "2"))
 TENANTS = (1, 1, 2, 3, 5, 10, 20, 50)
 """Of which requests are made, in turn; the first has a fifth of all lines."""
 LAST = datetime(2026, 11, 25, tzinfo=UTC)
@@ -65,24 +70,36 @@ CASES: list[tuple[str, str, Callable[[], dict[str, Any]], int]] = [
 """What is asked for, and the goal for its p95 in ms."""
 
 
-async def main() -> int:
+PARTS = ("reads", "tail", "export", "readers")
+
+
+async def main(parts: Collection[str]) -> int:
     async with read_dataset() as installation, _api(installation) as (client, process):
         server = int((installation.home / "data" / "postgres" / "postmaster.pid").read_text().split()[0])
         used = _CpuTimes(process, psutil.Process(server))
-        print("\n| read | p50 ms | p95 ms | goal ms | CPU ms: API | CPU ms: Postgres |\n|---|---|---|---|---|---|")
-        for name, suffix, params, goal in CASES:
-            used.since_last(1)
-            times = [await _timed(client, number, suffix, params()) for number in _tenants(REQUESTS)]
-            _print(name, times, goal, used.since_last(REQUESTS))
-        times = [await _what_if(client, number) for number in _tenants(REQUESTS)]
-        _print("what-if of all", times, 100, used.since_last(REQUESTS))
-        _print("tail, behind the commit", await _tail_delays(installation, client), 2000, "| | |")
-        print("\n| export | lines | lines/s | API memory grew MiB |\n|---|---|---|---|")
-        for form in ("ndjson", "parquet", "csv"):
-            await _export(client, process, form)
-        await _readers(client)
+        if "reads" in parts:
+            await _reads(client, used)
+        if "tail" in parts:
+            _print("tail, behind the commit", await _tail_delays(installation, client), 2000, "| | |")
+        if "export" in parts:
+            print("\n| export | lines | lines/s | API memory grew MiB | CPU µs a line: API | Postgres |")
+            print("|---|---|---|---|---|---|")
+            for form in ("ndjson", "parquet", "csv"):
+                await _export(client, process, form, used)
+        if "readers" in parts:
+            await _readers(client, used)
         print(f"\nload of the machine over the last minute: {os.getloadavg()[0]:.1f}")
     return 0
+
+
+async def _reads(client: httpx.AsyncClient, used: _CpuTimes) -> None:
+    print("\n| read | p50 ms | p95 ms | goal ms | CPU ms: API | CPU ms: Postgres |\n|---|---|---|---|---|---|")
+    for name, suffix, params, goal in CASES:
+        used.since_last(1)
+        times = [await _timed(client, number, suffix, params()) for number in _tenants(REQUESTS)]
+        _print(name, times, goal, used.since_last(REQUESTS))
+    times = [await _what_if(client, number) for number in _tenants(REQUESTS)]
+    _print("what-if of all", times, 100, used.since_last(REQUESTS))
 
 
 def _tenants(count: int) -> list[int]:
@@ -102,7 +119,7 @@ class _CpuTimes:
         self._roots = roots
         self._last = self._now()
 
-    def since_last(self, requests: int) -> str:
+    def since_last(self, requests: float) -> str:
         """ms a request, as cells of a table."""
         last, self._last = self._last, self._now()
         used = [(now - before) * 1000 / requests for now, before in zip(self._last, last, strict=True)]
@@ -127,7 +144,9 @@ def _memory(process: psutil.Process) -> int:
 @contextlib.asynccontextmanager
 async def _api(installation: Installation) -> AsyncIterator[tuple[httpx.AsyncClient, psutil.Process]]:
     """The process of the API, and a client with a key of each tenant."""
-    settings = dataclasses.replace(installation.settings, api_port=free_ports(1)[0], redis_url="")
+    settings = dataclasses.replace(
+        installation.settings, api_port=free_ports(1)[0], api_workers=API_WORKERS, redis_url=""
+    )
     await fold_rollups(settings, END + timedelta(days=1))
     keys = await _make_keys(settings)
     process = _start_api(settings)
@@ -200,10 +219,11 @@ async def _time(call: Awaitable[httpx.Response]) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-async def _export(client: httpx.AsyncClient, process: psutil.Process, form: str) -> None:
+async def _export(client: httpx.AsyncClient, process: psutil.Process, form: str, used: _CpuTimes) -> None:
     """Ten days of the first tenant's lines."""
     path, headers = _path(1, "/logs/export")
     before = _memory(process)
+    used.since_last(1)
     grown = size = lines = 0
     started = time.perf_counter()
     params = {"format": form, "from": (LAST - timedelta(days=10)).isoformat(), "to": LAST.isoformat()}
@@ -213,9 +233,10 @@ async def _export(client: httpx.AsyncClient, process: psutil.Process, form: str)
             lines += chunk.count(b"\n")
             grown = max(grown, _memory(process) - before)
     seconds = time.perf_counter() - started
+    cpu_cells = used.since_last(max(1, lines) / 1000) if form != "parquet" else "| | |"
     if form == "parquet":
         lines = await _lines_between(client, params["from"], params["to"])
-    print(f"| {form} | {lines:,} | {lines / seconds:,.0f} | {grown / 2**20:.0f} |", flush=True)
+    print(f"| {form} | {lines:,} | {lines / seconds:,.0f} | {grown / 2**20:.0f} {cpu_cells}", flush=True)
 
 
 async def _lines_between(client: httpx.AsyncClient, since: str, to: str) -> int:
@@ -258,34 +279,31 @@ async def _tail_delays(installation: Installation, client: httpx.AsyncClient) ->
     return delays
 
 
-async def _readers(client: httpx.AsyncClient) -> None:
+async def _readers(client: httpx.AsyncClient, used: _CpuTimes) -> None:
     """READERS clients, each with a connection; READS_A_SECOND requests a second between them, whether answered or not."""
-    times: list[float] = []
-    errors: dict[str, int] = {}
 
-    async def read(case: int, number: int, due: float) -> None:
-        _, suffix, params, _ = CASES[case]
-        path, headers = _path(number, suffix)
-        try:
-            answered = await client.get(path, params=params(), headers=headers)
-            if answered.status_code != 200:
-                errors[str(answered.status_code)] = errors.get(str(answered.status_code), 0) + 1
-        except httpx.HTTPError as error:
-            errors[type(error).__name__] = errors.get(type(error).__name__, 0) + 1
-        times.append((time.perf_counter() - due) * 1000)
+    def request(n: int) -> bytes:
+        _, suffix, params, _ = CASES[(0, 4, 6)[n % 3]]
+        path, headers = _path(TENANTS[n % len(TENANTS)], suffix)
+        credential = headers["Authorization"]
+        head = f"GET {path}?{urlencode(params())} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {credential}\r\n\r\n"
+        return head.encode()
 
-    started = time.perf_counter()
-    async with asyncio.TaskGroup() as tasks:
-        for n in range(int(READER_SECONDS * READS_A_SECOND)):
-            due = started + n / READS_A_SECOND
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            tasks.create_task(read((0, 4, 6)[n % 3], TENANTS[n % len(TENANTS)], due))
-    ranked = sorted(times)
+    used.since_last(1)
+    own = time.process_time()
+    port = client.base_url.port or 80
+    readings = await read_by_many("127.0.0.1", port, READERS, READS_A_SECOND, READER_SECONDS, request)
+    count = int(READER_SECONDS * READS_A_SECOND)
+    own_ms = (time.process_time() - own) * 1000 / count
+    p50, p95 = (readings.times_ms[int(len(readings.times_ms) * share)] for share in (0.5, 0.95))
     print(
-        f"\n{len(ranked):,} reads (pages, summaries, series) at {READS_A_SECOND} a second, up to {READERS} at once: "
-        f"p50 {statistics.median(ranked):.0f} ms, p95 {ranked[int(len(ranked) * 0.95)]:.0f} ms, errors {json.dumps(errors)}"
+        f"\n{count:,} reads (pages, summaries, series) at {READS_A_SECOND} a second by {READERS} readers: p50 {p50:.0f} ms,"
+        f" p95 {p95:.0f} ms, errors {json.dumps(readings.errors)}; a request left at most {readings.late_ms:.0f} ms late"
     )
+    print(f"CPU ms a read: API, Postgres {used.since_last(count)} this load generator {own_ms:.2f}")
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure this part; may be repeated")
+    sys.exit(uvloop.run(main(parser.parse_args().only or PARTS)))

@@ -30,7 +30,8 @@ Demand = tuple[Limit, int]
 
 
 class Limiter:
-    """`redis` None: this process counts alone."""
+    """`redis` None: this process counts alone. `processes`: how many share a limit while each does, where no setting
+    says so."""
 
     def __init__(
         self,
@@ -38,10 +39,11 @@ class Limiter:
         redis: Redis | None,
         circuit: CircuitBreaker,
         clock: Clock,
+        processes: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._counters = SharedCounters(redis, circuit, settings.redis_timeout_seconds) if redis is not None else None
-        self._parts = settings.limit_processes or settings.gateway_workers
+        self._parts = settings.limit_processes or processes
         self._clock = clock
         self._monotonic = monotonic
         self._answers = True

@@ -154,3 +154,10 @@ async def test_a_tenant_stands_for_one_transaction(pool: Pool, tenants: list[uui
             assert await connection.fetchval("SELECT coalesce(current_setting('app.current_tenant', true), '')") == ""
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="no tenant is set"):
                 await connection.fetch("SELECT tenant_id FROM scenarios")
+
+
+async def test_nothing_is_prepared_through_a_pooler(pool: Pool, tenants: list[uuid.UUID]) -> None:
+    for _ in range(2 * BACKENDS):
+        async with tenant_transaction(pool, tenants[0], readonly=True) as connection:
+            assert await connection.fetchval("SELECT count(*) FROM scenarios") == 1
+            assert await connection.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''") == 0

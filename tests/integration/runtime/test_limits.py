@@ -81,7 +81,7 @@ async def limiters(
     clients = [open_redis(settings) for _ in range(count)]
     try:
         yield [
-            Limiter(settings, client, circuit or redis_circuit(), SystemClock(), clock or FrozenClock())
+            Limiter(settings, client, circuit or redis_circuit(), SystemClock(), 1, clock or FrozenClock())
             for client in clients
         ]
     finally:
@@ -213,7 +213,7 @@ async def test_without_redis_each_process_allows_its_part(valkey: Valkey, fault:
 
 
 async def test_a_process_without_redis_counts_alone() -> None:
-    alone = Limiter(Settings(), None, redis_circuit(), SystemClock(), FrozenClock())
+    alone = Limiter(Settings(), None, redis_circuit(), SystemClock(), 1, FrozenClock())
     assert await admitted(alone, "s", 1200) == 1000  # a frozen clock
     verdict = await alone.admit("s", [(DAY, 1)])
     assert verdict.headers | {"RateLimit-Reset": ""} == {
