@@ -23,7 +23,7 @@ class ReceiptHints:
         if self._redis is None:
             return None
         try:
-            value = await self._get(self._redis, f"receipt:{tenant_id}:{request_id}")
+            value = await self._get(self._redis, f"receipt:{{{tenant_id}}}:{request_id}")
         except REDIS_UNAVAILABLE:
             return None
         return int(value) if value is not None and value.isdigit() else None

@@ -1,7 +1,9 @@
 """What is remembered of accepted requests, in Redis and in this process: nothing here decides durability.
 
-A hint `receipt:<tenant>:<request>` lets the API say `queued`; `idempotency:<tenant>:<request>` lets a repeat be
+A hint `receipt:{<tenant>}:<request>` lets the API say `queued`; `idempotency:{<tenant>}:<request>` lets a repeat be
 answered without producing it again. Where both are lost, a repeat is produced, and the sinks drop it.
+What was acknowledged together is written together, one call a tenant: a call for each costs as much as all the rest of
+a small request. The hash tag keeps a tenant's on one node of a cluster.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ IDEMPOTENCY_SECONDS = 24 * 3600
 LOCAL_ENTRIES = 50_000
 MAX_WRITES = 1000
 """Hints waiting to be written; beyond, they are dropped."""
+_SET_ALL = "for at, key in ipairs(KEYS) do redis.call('SET', key, ARGV[2 * at - 1], 'EX', ARGV[2 * at]) end"
 
 
 class AcceptedRequests:
@@ -36,7 +39,9 @@ class AcceptedRequests:
         self._execute = self._circuit.guard(self._execute_unguarded)
         self._timeout_seconds = timeout_seconds
         self._local: OrderedDict[bytes, bytes] = OrderedDict()
-        self._writes: list[tuple[str, int | bytes, int]] = []
+        self._writes: dict[UUID, list[tuple[str, int | bytes, int]]] = {}
+        """By tenant: key, value and how many seconds it is kept."""
+        self._waiting = 0
         self._writer: asyncio.Task[None] | None = None
 
     @property
@@ -50,7 +55,7 @@ class AcceptedRequests:
         if known is not None or self._redis is None:
             return known
         try:
-            found = await self._get(self._redis, f"idempotency:{tenant_id}:{request_id}")
+            found = await self._get(self._redis, f"idempotency:{{{tenant_id}}}:{request_id}")
         except REDIS_UNAVAILABLE:
             return None
         return found if isinstance(found, bytes) else None
@@ -61,11 +66,13 @@ class AcceptedRequests:
             self._local[request_id.bytes] = keyed_body_hash
             if len(self._local) > LOCAL_ENTRIES:
                 self._local.popitem(last=False)
-        if self._redis is None or len(self._writes) >= MAX_WRITES:
+        if self._redis is None or self._waiting >= MAX_WRITES:
             return
-        self._writes.append((f"receipt:{tenant_id}:{request_id}", accepted, RECEIPT_SECONDS))
+        self._waiting += 1
+        writes = self._writes.setdefault(tenant_id, [])
+        writes.append((f"receipt:{{{tenant_id}}}:{request_id}", accepted, RECEIPT_SECONDS))
         if keyed_body_hash is not None:
-            self._writes.append((f"idempotency:{tenant_id}:{request_id}", keyed_body_hash, IDEMPOTENCY_SECONDS))
+            writes.append((f"idempotency:{{{tenant_id}}}:{request_id}", keyed_body_hash, IDEMPOTENCY_SECONDS))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write(self._redis))
 
@@ -78,10 +85,11 @@ class AcceptedRequests:
 
     async def _write(self, redis: Redis) -> None:
         while self._writes:
-            writes, self._writes = self._writes, []
+            by_tenant, self._writes, self._waiting = self._writes, {}, 0
             pipeline = redis.pipeline(transaction=False)
-            for name, value, seconds in writes:
-                pipeline.set(name, value, ex=seconds)
+            for writes in by_tenant.values():
+                keys = [key for key, _, _ in writes]
+                pipeline.eval(_SET_ALL, len(keys), *keys, *[part for _, *parts in writes for part in parts])
             with contextlib.suppress(*REDIS_UNAVAILABLE):
                 await self._execute(pipeline)
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from mockupaws.ingest_gateway.errors import RefusedError
 from mockupaws.ingest_gateway.shed_load import MemoryGuard
@@ -63,7 +63,6 @@ class ByteShare:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._budget.give_back(self._size)
-        INGEST_HELD_BYTES.set(self._budget.taken)
 
 
 class BodyIntake:
@@ -74,8 +73,14 @@ class BodyIntake:
         self._budget = ByteBudget(max_held_bytes)
         self._body_seconds = body_seconds
         self._memory = memory
-        self._reading: set[asyncio.Timeout] = set()
+        self._reading: dict[asyncio.Task[Any], float] = {}
+        """Until when each may read on; the one that began first ends first."""
+        self._late: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        """One for all of them: a body nearly always arrives in time, and a timer for each costs a small request more
+        than reading it."""
         self._stops = False
+        INGEST_HELD_BYTES.set_function(lambda: self._budget.taken)
 
     def share(self) -> ByteShare:
         """Raises RefusedError (503) where nothing more is let in."""
@@ -92,23 +97,24 @@ class BodyIntake:
             raise _too_large(limit)
         pieces: list[bytes] = []
         size = 0
-        timeout = asyncio.timeout(self._body_seconds)
+        task = self._begin()
         try:
-            async with timeout:
-                self._reading.add(timeout)
-                async for piece in stream:
-                    size += len(piece)
-                    if size > limit:
-                        await _discard(stream)
-                        raise _too_large(limit)
-                    share.take(len(piece))
-                    pieces.append(piece)
-        except TimeoutError as error:
+            async for piece in stream:
+                size += len(piece)
+                if size > limit:
+                    await _discard(stream)
+                    raise _too_large(limit)
+                share.take(len(piece))
+                pieces.append(piece)
+        except asyncio.CancelledError as error:
+            if task not in self._late or task.uncancel():
+                raise
             if self._stops:
                 raise RefusedError("draining", "this process is stopping; send again") from error
             raise RefusedError("body_timeout", f"the body did not arrive within {self._body_seconds:g} s") from error
         finally:
-            self._reading.discard(timeout)
+            del self._reading[task]
+            self._late.discard(task)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def discard(self, stream: AsyncIterable[bytes], headers: Mapping[str, str]) -> None:
@@ -119,9 +125,31 @@ class BodyIntake:
     def stop_within(self, seconds: float) -> None:
         """The process stops: what has not arrived by then is refused, as long as its sender can still be answered."""
         self._stops = True
+        self._body_seconds = min(self._body_seconds, seconds)
         at = asyncio.get_running_loop().time() + seconds
-        for timeout in self._reading:
-            timeout.reschedule(min(timeout.when() or at, at))
+        self._reading = {task: min(until, at) for task, until in self._reading.items()}
+        if self._timer is not None:
+            self._timer.cancel()
+        self._end_late()
+
+    def _begin(self) -> asyncio.Task[Any]:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        until = self._reading[task] = loop.time() + self._body_seconds
+        if self._timer is None:
+            self._timer = loop.call_at(until, self._end_late)
+        return task
+
+    def _end_late(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        for task, until in self._reading.items():
+            if until > loop.time():
+                self._timer = loop.call_at(until, self._end_late)
+                return
+            if task not in self._late:
+                self._late.add(task)
+                task.cancel()
 
 
 async def _discard(stream: AsyncIterable[bytes]) -> None:

@@ -5,9 +5,11 @@ What was revoked is refused once the directory's next refresh has read it; Redis
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from uuid import UUID
 
 from mockupaws.ingest_gateway.directory import KeyRecord
@@ -17,6 +19,8 @@ from mockupaws.runtime.access_tokens import SigningSecrets, TokenClaims, read_to
 from mockupaws.runtime.settings import Settings
 
 SCOPE = "ingest"
+MAX_PROVED = 10_000
+"""Keys remembered as proved; beyond, the one proved first is proved anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,9 @@ class Authenticator:
         self._note_use = note_use
         self._pepper = settings.api_key_pepper
         self._secrets = SigningSecrets.of(settings.jwt_secret, settings.jwt_previous_secret)
+        self._digest_key = os.urandom(32)
+        self._proved: dict[bytes, tuple[KeyRecord, Principal]] = {}
+        """By digest of the whole key: what it was proved against. It counts as long as that record stands."""
 
     async def authenticate(self, headers: Mapping[str, str], now_us: int) -> Principal:
         """Who may ingest. Raises RefusedError (401, 403, 503)."""
@@ -61,15 +68,22 @@ class Authenticator:
 
     async def _of_key(self, key: api_keys.ParsedKey, now_us: int) -> Principal | None:
         record = await self._find_key(key.prefix)
-        # An unknown prefix costs the same as a wrong secret.
-        if not api_keys.matches(self._pepper, key.secret, record.secret_hmac if record else None) or record is None:
-            if record is not None:
-                await self._look_again(key.prefix)
-            return None
+        digest = blake2b((key.prefix + key.secret).encode(), key=self._digest_key, digest_size=32).digest()
+        proved = self._proved.get(digest)
+        if proved is None or proved[0] is not record:
+            # An unknown prefix costs the same as a wrong secret.
+            if not api_keys.matches(self._pepper, key.secret, record.secret_hmac if record else None) or record is None:
+                if record is not None:
+                    await self._look_again(key.prefix)
+                return None
+            proved = self._proved[digest] = record, Principal(UUID(bytes=record.tenant_id), tuple(record.scopes))
+            if len(self._proved) > MAX_PROVED:
+                del self._proved[next(iter(self._proved))]
+        record, principal = proved
         if record.revoked or (record.expires_at_us is not None and record.expires_at_us <= now_us):
             return None
         self._note_use(key.prefix, datetime.fromtimestamp(now_us / 1e6, UTC))
-        return Principal(UUID(bytes=record.tenant_id), tuple(record.scopes))
+        return principal
 
     def _of_token(self, token: str, now_us: int) -> Principal | None:
         claims = read_token(self._secrets, token, now_us)

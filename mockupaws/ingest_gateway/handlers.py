@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,8 +18,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from prometheus_client import Counter
 
 from mockupaws.ingest_gateway.accepted_requests import AcceptedRequests
 from mockupaws.ingest_gateway.admit import BodyIntake, ByteShare
@@ -26,6 +26,7 @@ from mockupaws.ingest_gateway.admit_by_lag import LagAdmission, LagShare
 from mockupaws.ingest_gateway.authenticate import Authenticator, Principal
 from mockupaws.ingest_gateway.directory import ScenarioRecord
 from mockupaws.ingest_gateway.errors import ERRORS, RETRY_AFTER_SECONDS, RefusedError, Rejection
+from mockupaws.ingest_gateway.http_exchange import Answer, ClientGoneError, HttpRequest
 from mockupaws.ingest_gateway.inflate_body import content_encodings, inflate_body
 from mockupaws.ingest_gateway.limit_requests import Admission, RequestLimits, announced_size
 from mockupaws.ingest_gateway.make_durable import make_durable
@@ -39,13 +40,13 @@ from mockupaws.ingest_gateway.spool_file import NewRequest
 from mockupaws.ingest_gateway.timestamps import TimestampRange
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.errors import place_of
+from mockupaws.runtime.http_edge import Receive, Scope, Send
 from mockupaws.runtime.postgres import Pool
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import (
     INGEST_ACK_SECONDS,
     INGEST_BODY_BYTES,
     INGEST_ENTRIES,
-    INGEST_IN_FLIGHT,
     INGEST_REQUESTS,
     get_logger,
 )
@@ -62,6 +63,8 @@ JSON_TYPES = ("application/json", "text/json")
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
 _encode_json = msgspec.json.encode
+_accepted_entries = INGEST_ENTRIES.labels("accepted")
+_rejected_entries = INGEST_ENTRIES.labels("rejected")
 _log = get_logger(__name__)
 
 
@@ -97,6 +100,8 @@ class Gateway:
     storing: dict[bytes, asyncio.Future[None]] = field(default_factory=dict)
     """Keyed requests on their way to disk, by request id."""
     draining: bool = False
+    in_flight: int = 0
+    """Requests being answered."""
 
     def drain(self) -> None:
         """The process is told to stop: nothing new is taken, and bodies that still arrive get little time."""
@@ -104,33 +109,35 @@ class Gateway:
         self.bodies.stop_within(BODY_SECONDS_WHILE_DRAINING)
 
 
-async def ingest(request: Request) -> Response:
-    """`POST /api/v1/ingest`."""
-    gateway: Gateway = request.app.state.gateway
-    began = asyncio.get_running_loop().time()
-    now_us = gateway.clock.now_us()
-    answer_id: str = request.state.request_id
-    # The entries hang on an id of ours: two requests that carry one X-Request-Id are two all the same.
-    request_id = gateway.publisher.place(new_request_id(now_us, os.urandom(10)))
-    INGEST_IN_FLIGHT.inc()
-    try:
-        response = await _ingest(gateway, request, request_id, now_us)
-        if response.status_code == 202:
-            INGEST_ACK_SECONDS.observe(asyncio.get_running_loop().time() - began)
-    except RefusedError as error:
-        response = refuse(error.kind, error.message, answer_id, error.rejected, error.retry_after)
-        response.headers.update(error.headers)
-    except ClientDisconnect:
-        response = refuse(ERRORS["malformed_body"], "the body is cut short, or its chunks are malformed", answer_id)
-    except Exception as error:
-        # The class alone: a message or traceback may quote the payload.
-        _log.error("ingest_failed", error=type(error).__name__, where=place_of(error))
-        response = refuse(ERRORS["internal"], "an error of ours; send again, or report the request id", answer_id)
-    finally:
-        INGEST_IN_FLIGHT.dec()
-    response.headers.update(getattr(request.state, "limit_headers", {}))
-    INGEST_REQUESTS.labels(str(response.status_code)).inc()
-    return response
+class IngestEndpoint:
+    """`POST /api/v1/ingest`, as an ASGI application."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gateway: Gateway = scope["app"].state.gateway
+        request = HttpRequest(scope, receive)
+        began = time.monotonic()
+        limit_headers: dict[str, str] = {}
+        gateway.in_flight += 1
+        try:
+            answer = await _ingest(gateway, request, limit_headers)
+            if answer.status == 202:
+                INGEST_ACK_SECONDS.observe(time.monotonic() - began)
+        except RefusedError as error:
+            answer = refuse(error.kind, error.message, request.request_id, error.rejected, error.retry_after)
+            answer.headers.update(error.headers)
+        except ClientGoneError:
+            message = "the body is cut short, or its chunks are malformed"
+            answer = refuse(ERRORS["malformed_body"], message, request.request_id)
+        except Exception as error:
+            # The class alone: a message or traceback may quote the payload.
+            _log.error("ingest_failed", error=type(error).__name__, where=place_of(error))
+            message = "an error of ours; send again, or report the request id"
+            answer = refuse(ERRORS["internal"], message, request.request_id)
+        finally:
+            gateway.in_flight -= 1
+        answer.headers.update(limit_headers)
+        _answered(answer.status).inc()
+        await answer.send(send)
 
 
 def refuse(
@@ -139,7 +146,7 @@ def refuse(
     request_id: str,
     rejected: list[Rejection] | None = None,
     retry_after: int | None = None,
-) -> Response:
+) -> Answer:
     """The answer of a row of the error table."""
     body = _Refused(ErrorBody(kind.code, message, kind.retryable, request_id), rejected or [])
     headers = {}
@@ -147,36 +154,39 @@ def refuse(
         headers["Retry-After"] = str(retry_after or RETRY_AFTER_SECONDS)
     if kind.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(_encode_json(body), kind.status, headers, "application/json")
+    return Answer(kind.status, _encode_json(body), headers)
 
 
-async def _ingest(gateway: Gateway, request: Request, request_id: UUID, now_us: int) -> Response:
+@cache
+def _answered(status: int) -> Counter:
+    return INGEST_REQUESTS.labels(str(status))
+
+
+async def _ingest(gateway: Gateway, request: HttpRequest, limit_headers: dict[str, str]) -> Answer:
     if gateway.draining:
         raise RefusedError("draining", "this process is stopping; send again")
+    now_us = gateway.clock.now_us()
     principal = await gateway.authenticator.authenticate(request.headers, now_us)
     decode = _decoder_of(request)
-    key = request.headers.get("idempotency-key")
-    if key is not None:
-        if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY:
-            raise RefusedError("invalid_request", f"Idempotency-Key: 1 to {MAX_IDEMPOTENCY_KEY} characters")
-        request_id = request_id_of_key(principal.tenant_id, key)
+    keyed_id = _keyed_id(request, principal)
     admission = await _admit(gateway, request, principal)
-    dry = request.query_params.get("dry_run", "0") not in ("0", "false", "")
+    limit_headers.update(admission.verdict.headers)
+    dry = request.query.get("dry_run", "0") not in ("0", "false", "")
     with (
         admission,
-        await _admit_by_lag(gateway, request, principal, request_id if key is not None else None, dry) as lag_share,
+        await _admit_by_lag(gateway, request, principal, keyed_id, dry) as lag_share,
         gateway.bodies.share() as share,
     ):
-        ingest_request, rejected = await _receive(
-            gateway, request, principal, request_id, now_us, decode, share, admission
-        )
+        body = await _read_body(gateway, request, share)
+        ingest_request, rejected = await _decode_body(gateway, body, principal, keyed_id, now_us, decode, admission)
         if dry:
             return await _dry_run(gateway, ingest_request, rejected)
-        accepted, body_hash_ = len(ingest_request.entries), ingest_request.body_hash
-        encoded = NewRequest(request_id.bytes, encode_request(ingest_request), accepted)
-        del ingest_request  # while it waits for its ack, a request takes no more memory than its record
+        request_id, accepted = UUID(bytes=ingest_request.request_id), len(ingest_request.entries)
+        body_hash_ = ingest_request.body_hash
+        encoded = NewRequest(ingest_request.request_id, encode_request(ingest_request), accepted)
+        del ingest_request, body  # while it waits for its ack, a request takes no more memory than its record
         share.shrink_to(len(encoded.encoded))
-        if key is None:
+        if keyed_id is None:
             duplicate = False
             await _make_durable(gateway, principal, request_id, encoded, None)
         else:
@@ -184,24 +194,31 @@ async def _ingest(gateway: Gateway, request: Request, request_id: UUID, now_us: 
         if not duplicate:
             lag_share.weigh(len(encoded.encoded))
     if not duplicate:
-        INGEST_ENTRIES.labels("accepted").inc(accepted)
+        _accepted_entries.inc(accepted)
     if rejected:
-        INGEST_ENTRIES.labels("rejected").inc(len(rejected))
+        _rejected_entries.inc(len(rejected))
     return _accept(request_id, accepted, rejected, duplicate)
 
 
-async def _admit(gateway: Gateway, request: Request, principal: Principal) -> Admission:
+def _keyed_id(request: HttpRequest, principal: Principal) -> UUID | None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY:
+        raise RefusedError("invalid_request", f"Idempotency-Key: 1 to {MAX_IDEMPOTENCY_KEY} characters")
+    return request_id_of_key(principal.tenant_id, key)
+
+
+async def _admit(gateway: Gateway, request: HttpRequest, principal: Principal) -> Admission:
     try:
-        admission = await gateway.limits.admit(principal.tenant_id, request.headers)
+        return await gateway.limits.admit(principal.tenant_id, request.headers)
     except RefusedError:
         await gateway.bodies.discard(request.stream(), request.headers)
         raise
-    request.state.limit_headers = admission.verdict.headers
-    return admission
 
 
 async def _admit_by_lag(
-    gateway: Gateway, request: Request, principal: Principal, keyed_id: UUID | None, dry: bool
+    gateway: Gateway, request: HttpRequest, principal: Principal, keyed_id: UUID | None, dry: bool
 ) -> LagShare:
     """What adds nothing to what waits is let in always: dry runs, and repeats of what was accepted, or is being."""
     share = gateway.lag.ask(principal.tenant_id, announced_size(request.headers, gateway.settings.max_body_bytes))
@@ -216,35 +233,41 @@ async def _admit_by_lag(
     raise gateway.lag.refusal(share)
 
 
-async def _receive(
-    gateway: Gateway,
-    request: Request,
-    principal: Principal,
-    request_id: UUID,
-    now_us: int,
-    decode: Callable[[bytes, EntryLimits], Decoded],
-    share: ByteShare,
-    admission: Admission,
-) -> tuple[IngestRequest, list[Rejection]]:
+async def _read_body(gateway: Gateway, request: HttpRequest, share: ByteShare) -> bytes:
     limit = gateway.settings.max_body_bytes
-    sent = await gateway.bodies.read(request.stream(), request.headers, limit, share)
+    body = await gateway.bodies.read(request.stream(), request.headers, limit, share)
     encodings = content_encodings(request.headers.get("content-encoding", ""))
-    body = inflate_body(sent, encodings, limit) if encodings else sent
     if encodings:
+        body = inflate_body(body, encodings, limit)
         share.take(len(body))
     INGEST_BODY_BYTES.inc(len(body))
+    return body
+
+
+async def _decode_body(
+    gateway: Gateway,
+    body: bytes,
+    principal: Principal,
+    keyed_id: UUID | None,
+    now_us: int,
+    decode: Callable[[bytes, EntryLimits], Decoded],
+    admission: Admission,
+) -> tuple[IngestRequest, list[Rejection]]:
     decoded = decode(body, entry_limits(gateway.settings, now_us))
     admission.weigh(len(decoded.entries) + len(decoded.rejected), len(body))
     scenario = await _check_scenario(gateway, principal, decoded.scenario_id)
     if not decoded.entries:
-        INGEST_ENTRIES.labels("rejected").inc(len(decoded.rejected))
+        _rejected_entries.inc(len(decoded.rejected))
         raise RefusedError("all_entries_rejected", "no entry could be accepted", decoded.rejected)
+    # The entries hang on an id of ours: two requests that carry one X-Request-Id are two all the same.
+    request_id = keyed_id or gateway.publisher.place(new_request_id(now_us, os.urandom(10)))
     ingest_request = IngestRequest(
         request_id.bytes,
         principal.tenant_id.bytes,
         decoded.scenario_id.bytes,
         now_us,
-        body_hash(decoded.scenario_id.bytes, body),
+        # Of an id that nobody else can name there is nothing to compare.
+        body_hash(decoded.scenario_id.bytes, body) if keyed_id else request_id.bytes,
         decoded.entries,
         token_encoding=scenario.token_encoding,
     )
@@ -285,12 +308,12 @@ def entry_limits(settings: Settings, now_us: int) -> EntryLimits:
     return EntryLimits(settings.max_entries, settings.max_message_bytes, times)
 
 
-def _decoder_of(request: Request) -> Callable[[bytes, EntryLimits], Decoded]:
+def _decoder_of(request: HttpRequest) -> Callable[[bytes, EntryLimits], Decoded]:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type in JSON_TYPES:
         return decode_json
     if content_type in NDJSON_TYPES:
-        scenario_id = scenario_of(request.headers.get("x-scenario-id") or request.query_params.get("scenario_id"))
+        scenario_id = scenario_of(request.headers.get("x-scenario-id") or request.query.get("scenario_id"))
         return lambda body, limits: decode_ndjson(body, scenario_id, limits)
     raise RefusedError("unsupported_media_type", "Content-Type must be application/json or application/x-ndjson")
 
@@ -312,13 +335,13 @@ async def _accepted_before(gateway: Gateway, principal: Principal, request_id: U
     return known is not None
 
 
-def _accept(request_id: UUID, accepted: int, rejected: list[Rejection], duplicate: bool) -> Response:
+def _accept(request_id: UUID, accepted: int, rejected: list[Rejection], duplicate: bool) -> Answer:
     text = str(request_id)
     body = _Accepted(text, accepted, rejected, duplicate, f"/api/v1/ingest/receipts/{text}")
-    return Response(_encode_json(body), 202, media_type="application/json")
+    return Answer(202, _encode_json(body))
 
 
-async def _dry_run(gateway: Gateway, ingest_request: IngestRequest, rejected: list[Rejection]) -> Response:
+async def _dry_run(gateway: Gateway, ingest_request: IngestRequest, rejected: list[Rejection]) -> Answer:
     from mockupaws.cost_model.price_file import prices_in_force
     from mockupaws.ingest_gateway.dry_run import (  # loads the detectors: only where one is asked for
         dry_run,
@@ -333,7 +356,7 @@ async def _dry_run(gateway: Gateway, ingest_request: IngestRequest, rejected: li
     )
     text = str(UUID(bytes=ingest_request.request_id))
     body = {"request_id": text, "dry_run": True, **document, "rejected": rejected}
-    return Response(_encode_json(body), media_type="application/json")
+    return Answer(200, _encode_json(body))
 
 
 @cache

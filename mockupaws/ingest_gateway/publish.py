@@ -20,7 +20,6 @@ import contextlib
 import random
 import time
 from collections import deque
-from dataclasses import dataclass
 from uuid import UUID
 
 from aiokafka import AIOKafkaProducer
@@ -30,6 +29,7 @@ from mockupaws.ingest_gateway.admit import ByteBudget
 from mockupaws.ingest_gateway.backlog import Backlog
 from mockupaws.ingest_gateway.bundles import Bundle, BundleLimits
 from mockupaws.ingest_gateway.errors import RefusedError
+from mockupaws.ingest_gateway.open_bundle import OpenBundle
 from mockupaws.runtime.errors import RetriableError
 from mockupaws.runtime.failpoints import hit
 from mockupaws.runtime.kafka import KafkaUnreachableError, abandon_producer, start_producer, topic_name
@@ -62,26 +62,6 @@ class TooLargeTogetherError(RetriableError):
     """The brokers refused the batch with the request as too large; alone it may fit (`publish_alone`)."""
 
 
-@dataclass(slots=True, eq=False)
-class _OpenBundle:
-    bundle: Bundle
-    acknowledged: asyncio.Future[None]
-    began: float
-    timer: asyncio.TimerHandle | None = None
-    producer: AIOKafkaProducer | None = None
-    """Whom it was handed to."""
-
-    def settle(self, error: Exception | None = None) -> None:
-        """Once: an ack that comes after its producer was given up changes nothing."""
-        if self.acknowledged.done():
-            return
-        if error is None:
-            self.acknowledged.set_result(None)
-            return
-        self.acknowledged.set_exception(error)
-        self.acknowledged.exception()  # its requests may all have gone; nobody need look
-
-
 class Publisher:
     """One per process. `run` keeps a producer alive; `publish` may be called from any request."""
 
@@ -100,15 +80,18 @@ class Publisher:
         """Whether it is known by now if the brokers answer."""
         self._answered = False
         self._probed_at = 0.0
-        self._open: dict[int, _OpenBundle] = {}
+        self._open: dict[int, OpenBundle] = {}
         self._filling = random.randrange(1 << 16)  # noqa: S311 - spreads gateways, hides nothing
         """Modulo the number of partitions, the one new requests are placed in; moves on with each bundle sent."""
-        self._sent: deque[_OpenBundle] = deque()
+        self._partitions = 0
+        """Of the topic; 0: not known, since no broker was reached yet."""
+        self._sent: deque[OpenBundle] = deque()
         self._crowded_until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._abandoned: set[asyncio.Task[None]] = set()
         self._single = SingleRecords(settings, "mockupaws-gateway-single")
         self._loop = asyncio.get_running_loop()
+        PUBLISH_PENDING_BYTES.set_function(lambda: self._budget.taken)
 
     @property
     def ready(self) -> bool:
@@ -122,25 +105,28 @@ class Publisher:
 
     def place(self, request_id: UUID) -> UUID:
         """The id, changed so that the request joins the bundle being filled; as it was where no broker was reached."""
-        partitions = self._partitions()
+        partitions = self._partitions
         return in_partition(request_id, self._filling % partitions, partitions) if partitions else request_id
 
     async def publish(self, request_id: bytes, encoded: bytes, lines: int) -> None:
         """Returns when the brokers have the request. Raises NotAcknowledgedError; RefusedError (413)."""
-        acknowledged = self.send(request_id, encoded, lines)
+        gathered = self._take(request_id, encoded, lines)
+        # One timer for the bundle: one for each request would cost a small request more than all else done here.
+        acknowledged = self._loop.create_future()
+        gathered.waiting.append(acknowledged)
         try:
-            async with asyncio.timeout(self._ack_seconds):
-                try:
-                    await asyncio.shield(acknowledged)
-                except TooLargeTogetherError:
+            await acknowledged
+        except TooLargeTogetherError:
+            try:
+                async with asyncio.timeout_at(gathered.began + self._ack_seconds):
                     await self.publish_alone(request_id, encoded)
-        except TimeoutError as error:
-            PUBLISH_FAILURES.labels("deadline").inc()
-            raise NotAcknowledgedError("the brokers did not acknowledge in time") from error
+            except TimeoutError as error:
+                PUBLISH_FAILURES.labels("deadline").inc()
+                raise NotAcknowledgedError("the brokers did not acknowledge in time") from error
 
     async def publish_alone(self, request_id: bytes, encoded: bytes) -> None:
         """As `publish`, past all bundles, and without a deadline."""
-        partitions = self._partitions()
+        partitions = self._partitions
         if not partitions:
             raise NotAcknowledgedError("the brokers don't acknowledge")
         try:
@@ -159,14 +145,16 @@ class Publisher:
 
         Raises NotAcknowledgedError at once where an ack can't be expected.
         """
-        partitions = self._partitions()
+        return self._take(request_id, encoded, lines).acknowledged
+
+    def _take(self, request_id: bytes, encoded: bytes, lines: int) -> OpenBundle:
+        partitions = self._partitions
         if not partitions or not self.flows:
             raise NotAcknowledgedError("the brokers don't acknowledge")
         if not self._budget.fits(len(encoded)):
             raise NotAcknowledgedError("too many bytes wait for the brokers")
         self._budget.take(len(encoded))
-        PUBLISH_PENDING_BYTES.set(self._budget.taken)
-        return self._gather(partition_of(request_id, partitions), encoded, lines).acknowledged
+        return self._gather(partition_of(request_id, partitions), encoded, lines)
 
     async def run(self) -> None:
         """Connects, watches and replaces the producer until cancelled."""
@@ -187,18 +175,12 @@ class Publisher:
             await asyncio.wait(self._tasks, timeout=within_seconds)
         if self._producer is not None:
             self._abandon(self._producer)
-            self._producer = None
+            self._producer, self._partitions = None, 0
         if self._abandoned:
             await asyncio.wait(self._abandoned)
         await self._single.stop()
 
-    def _partitions(self) -> int:
-        """0: not known, since no broker was reached yet."""
-        if self._producer is None:
-            return 0
-        return len(self._producer.client.cluster.partitions_for_topic(self._topic) or ())
-
-    def _gather(self, partition: int, encoded: bytes, lines: int) -> _OpenBundle:
+    def _gather(self, partition: int, encoded: bytes, lines: int) -> OpenBundle:
         now = self._loop.time()
         if self._open or self._sent:
             self._crowded_until = now + CROWDED_SECONDS
@@ -207,8 +189,9 @@ class Publisher:
             self._send(partition)
             gathered = None
         if gathered is None:
-            gathered = _OpenBundle(Bundle(partition), self._loop.create_future(), now)
-            gathered.timer = self._loop.call_later(self._settings.bundle_linger_seconds, self._send, partition)
+            gathered = OpenBundle(Bundle(partition), self._loop.create_future(), now)
+            gathered.linger = self._loop.call_later(self._settings.bundle_linger_seconds, self._send, partition)
+            gathered.deadline = self._loop.call_later(self._ack_seconds, self._give_up, gathered)
             self._open[partition] = gathered
         gathered.bundle.add(encoded, lines)
         if gathered.bundle.is_full(self._limits) or now >= self._crowded_until:
@@ -217,15 +200,19 @@ class Publisher:
 
     def _send(self, partition: int) -> None:
         gathered = self._open.pop(partition)
-        if gathered.timer is not None:
-            gathered.timer.cancel()
+        if gathered.linger is not None:
+            gathered.linger.cancel()
         self._sent.append(gathered)
         self._filling += 1
         task = self._loop.create_task(self._produce(gathered))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _produce(self, gathered: _OpenBundle) -> None:
+    def _give_up(self, gathered: OpenBundle) -> None:
+        late = gathered.tell(NotAcknowledgedError("the brokers did not acknowledge in time"))
+        PUBLISH_FAILURES.labels("deadline").inc(late)
+
+    async def _produce(self, gathered: OpenBundle) -> None:
         bundle, producer = gathered.bundle, self._producer
         gathered.producer = producer
         try:
@@ -252,7 +239,6 @@ class Publisher:
             gathered.settle(NotAcknowledgedError("the brokers refused the record, or went away"))
         finally:
             self._budget.give_back(bundle.size)
-            PUBLISH_PENDING_BYTES.set(self._budget.taken)
 
     async def _probe(self) -> None:
         if self._producer is None:
@@ -263,8 +249,12 @@ class Publisher:
         try:
             async with asyncio.timeout(self._deadline):
                 self._answered = bool(await self._producer.client.force_metadata_update())
+            self._count_partitions(self._producer)
         except (KafkaError, TimeoutError):
             self._answered = False
+
+    def _count_partitions(self, producer: AIOKafkaProducer) -> None:
+        self._partitions = len(producer.client.cluster.partitions_for_topic(self._topic) or ())
 
     def _oldest_wait(self) -> float:
         while self._sent and self._sent[0].acknowledged.done():
@@ -291,6 +281,7 @@ class Publisher:
             _log.warning("kafka_unreachable", error=type(error).__name__)
             return
         old, self._producer = self._producer, fresh
+        self._count_partitions(fresh)
         self._broken.clear()
         _log.info("producer_started", replaced=old is not None)
         if old is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Self
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_US = 1_000_000
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class TimestampError(ValueError):
@@ -21,7 +23,7 @@ class TimestampRange:
 
     @classmethod
     def at(cls, now_us: int, oldest_year: int, newest_seconds: int) -> Self:
-        return cls(_micros(datetime(oldest_year, 1, 1, tzinfo=UTC)), now_us + newest_seconds * _SECOND_US)
+        return cls(_begin_of(oldest_year), now_us + newest_seconds * _SECOND_US)
 
     def check(self, value: datetime | int | float) -> int:
         """Epoch µs of `value`. Raises TimestampError."""
@@ -31,6 +33,11 @@ class TimestampRange:
         if micros > self.newest_us:
             raise TimestampError("timestamp: too far in the future")
         return micros
+
+
+@cache
+def _begin_of(year: int) -> int:
+    return _micros(datetime(year, 1, 1, tzinfo=UTC))
 
 
 def epoch_us(number: int | float) -> int:
@@ -48,5 +55,4 @@ def epoch_us(number: int | float) -> int:
 def _micros(moment: datetime) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * _SECOND_US + since.microseconds
+    return (moment - _EPOCH) // _MICROSECOND

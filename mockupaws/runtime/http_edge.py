@@ -92,7 +92,8 @@ class HttpEdge:
         allowed_origin = origins[0] if len(origins) == 1 and origins[0] in self._origins else None
         answer = _Answer(send, self._headers(request_id, scope["scheme"], allowed_origin))
         refusal = self._refusal(scope, given, head_bytes)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
             if refusal is not None:
                 HTTP_REFUSALS.labels(refusal[0]).inc()
                 await answer.refuse(*refusal, request_id)
@@ -104,6 +105,8 @@ class HttpEdge:
                 await answer.send_whole(204, _preflight(), b"")
             else:
                 await self._run(scope, receive, answer, request_id)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
     async def _run(self, scope: Scope, receive: Receive, answer: _Answer, request_id: str) -> None:
         try:
@@ -163,9 +166,9 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            own = list(message.get("headers", ()))
-            names = {name for name, _ in own}
-            message["headers"] = own + [header for header in self._headers if header[0] not in names]
+            own = message.get("headers", ())
+            names = dict(own)
+            message["headers"] = [*own, *[header for header in self._headers if header[0] not in names]]
             await self._send(message)
         elif message.get("more_body"):
             async with asyncio.timeout(SEND_SECONDS):

@@ -28,8 +28,8 @@ ReceivedAt = Annotated[int, Meta(ge=0, le=LATEST_US)]
 T = TypeVar("T")
 
 
-class Entry(msgspec.Struct, array_like=True, frozen=True):
-    """One log line as its producer sent it."""
+class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One log line as its producer sent it. No cycle can begin in one, so the collector needn't know of each."""
 
     message: str
     timestamp_us: Annotated[int, Meta(ge=EARLIEST_US, le=LATEST_US)] | None = None
@@ -48,6 +48,7 @@ class IngestRequest(msgspec.Struct, array_like=True, frozen=True):
     received_at_us: ReceivedAt
     """The gateway's clock, epoch µs: the time axis of rows, rollups and archive."""
     body_hash: bytes
+    """Of a request with an Idempotency-Key, to tell another body under it; else the request's id."""
     entries: list[Entry]
     entry_indexes: list[int] | None = None
     """Of a part: the positions of `entries` in the request. None: the request is whole."""

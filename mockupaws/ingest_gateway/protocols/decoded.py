@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from mockupaws.ingest_gateway.errors import RefusedError, Rejection
 from mockupaws.ingest_gateway.timestamps import TimestampError, TimestampRange
@@ -20,7 +21,7 @@ _INT_RANGE = range(-(2**63), 2**64)
 """What msgpack can hold."""
 
 
-class WireEntry(msgspec.Struct):
+class WireEntry(msgspec.Struct, gc=False):
     """One log object. Unknown fields are ignored, a repeated one counts as last sent."""
 
     message: str
@@ -28,6 +29,24 @@ class WireEntry(msgspec.Struct):
     source: str | None = None
     level: str | None = None
     attributes: dict[str, Any] | None = None
+
+
+_Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+_Scalar = str | bool | float | _Int64 | None
+_Nested = _Scalar | list[_Scalar] | dict[str, _Scalar]
+
+
+class PlainEntry(msgspec.Struct, gc=False):
+    """A WireEntry whose attributes need no further look: the decoder has bounded their depth and numbers.
+
+    Nearly all entries are plain, and looking at attributes in Python costs more than decoding the entry.
+    """
+
+    message: str
+    timestamp: datetime | int | float | None = None
+    source: str | None = None
+    level: str | None = None
+    attributes: dict[str, _Scalar | list[_Nested] | dict[str, _Nested]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,26 @@ def check_count(count: int, limits: EntryLimits) -> None:
         raise RefusedError("no_entries", "the request holds no entry; send at least one")
     if count > limits.max_entries:
         raise RefusedError("too_many_entries", f"the request holds more than {limits.max_entries} entries; split it")
+
+
+def accept_plain(wires: Sequence[PlainEntry], limits: EntryLimits, body_bytes: int) -> list[Entry] | None:
+    """All of the entries; None where they have to be looked at one by one, by `accept`."""
+    if body_bytes > limits.max_message_bytes:  # no field is longer than the body that brought it
+        return None
+    check = limits.timestamps.check
+    try:
+        return [
+            Entry(
+                wire.message,
+                None if wire.timestamp is None else check(wire.timestamp),
+                wire.source or "",
+                wire.level or "",
+                wire.attributes or None,
+            )
+            for wire in wires
+        ]
+    except TimestampError:
+        return None
 
 
 def accept(

@@ -1,7 +1,8 @@
 """`application/json`: `{"scenario_id", "logs": [entry, …]}`.
 
-The whole body is decoded in one typed call; only where that fails are entries decoded one by one, so that a bad one
-is rejected alone. Outside the entries an unknown field is refused: a misspelt one must not pass in silence.
+The whole body is decoded in one typed call, in which plain entries are checked as well; only where that fails are
+entries decoded one by one, so that a bad one is rejected alone.
+Outside the entries an unknown field is refused: a misspelt one must not pass in silence.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from mockupaws.ingest_gateway.errors import RefusedError, Rejection
 from mockupaws.ingest_gateway.protocols.decoded import (
     Decoded,
     EntryLimits,
+    PlainEntry,
     WireEntry,
     accept,
+    accept_plain,
     check_count,
     field_message,
 )
@@ -29,11 +32,17 @@ class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
     logs: list[WireEntry]
 
 
+class _PlainEnvelope(msgspec.Struct, forbid_unknown_fields=True):
+    scenario_id: UUID
+    logs: list[PlainEntry]
+
+
 class _RawEnvelope(msgspec.Struct, forbid_unknown_fields=True):
     scenario_id: UUID
     logs: list[msgspec.Raw]
 
 
+_decode_plain = msgspec.json.Decoder(_PlainEnvelope).decode
 _decode = msgspec.json.Decoder(_Envelope).decode
 _decode_raw = msgspec.json.Decoder(_RawEnvelope).decode
 _decode_entry = msgspec.json.Decoder(WireEntry).decode
@@ -46,6 +55,15 @@ _ESCAPE = re.compile(
 def decode_json(body: bytes, limits: EntryLimits) -> Decoded:
     """Raises RefusedError where the body as a whole can't be read."""
     text = body.removeprefix(BOM)
+    try:
+        plain = _decode_plain(text)
+    except (ValueError, RecursionError):
+        pass
+    else:
+        check_count(len(plain.logs), limits)
+        accepted = accept_plain(plain.logs, limits, len(body))
+        if accepted is not None:
+            return Decoded(plain.scenario_id, accepted)
     try:
         envelope = _decode(text)
         wires: list[WireEntry | Rejection] = list(envelope.logs)

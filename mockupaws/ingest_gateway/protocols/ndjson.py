@@ -5,14 +5,27 @@ A line is data even where some bytes of it are no UTF-8: each such byte becomes 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 
 from mockupaws.ingest_gateway.errors import RefusedError, Rejection
-from mockupaws.ingest_gateway.protocols.decoded import Decoded, EntryLimits, WireEntry, accept, check_count
+from mockupaws.ingest_gateway.protocols.decoded import (
+    Decoded,
+    EntryLimits,
+    PlainEntry,
+    WireEntry,
+    accept,
+    accept_plain,
+    check_count,
+)
 from mockupaws.ingest_gateway.protocols.native_json import BOM, decode_entry, replace_lone_surrogates
 
+T = TypeVar("T")
+
+_decode_plain_lines = msgspec.json.Decoder(PlainEntry).decode_lines
 _decode_lines = msgspec.json.Decoder(WireEntry).decode_lines
 
 
@@ -31,18 +44,29 @@ def scenario_of(text: str | None) -> UUID:
 def decode_ndjson(body: bytes, scenario_id: UUID, limits: EntryLimits) -> Decoded:
     """Raises RefusedError where there is no line, or too many."""
     text = body.removeprefix(BOM)
-    wires = _decode_at_once(text, limits) or _decode_singly(text, limits)
+    plain = _decode_at_once(text, limits, _decode_plain_lines)
+    if plain:
+        accepted = accept_plain(plain, limits, len(body))
+        if accepted is not None:
+            check_count(len(accepted), limits)
+            return Decoded(scenario_id, accepted)
+    wires = _wires_at_once(text, limits) or _decode_singly(text, limits)
     check_count(len(wires), limits)
     entries, rejected = accept(wires, limits, len(body))
     return Decoded(scenario_id, entries, rejected)
 
 
-def _decode_at_once(text: bytes, limits: EntryLimits) -> list[WireEntry | Rejection] | None:
+def _wires_at_once(text: bytes, limits: EntryLimits) -> list[WireEntry | Rejection] | None:
+    wires = _decode_at_once(text, limits, _decode_lines)
+    return None if wires is None else list(wires)
+
+
+def _decode_at_once(text: bytes, limits: EntryLimits, decode_lines: Callable[[bytes], list[T]]) -> list[T] | None:
     breaks = text.count(b"\n")
     if breaks > limits.max_entries:
         return None
     try:
-        wires = list[WireEntry | Rejection](_decode_lines(text))
+        wires = decode_lines(text)
     except (ValueError, RecursionError):
         return None
     # The decoder also reads objects that share a line or span lines. No string holds a line feed, so `}⏎{` stands

@@ -375,7 +375,7 @@ async def test_receipts(
     path = f"/api/v1/ingest/receipts/{hinted}"
     assert (await client.get(path)).status_code == 404
     async with redis.Redis.from_url(settings.redis_url) as cache:
-        await cache.set(f"receipt:{demo.tenant_id}:{hinted}", 3)
+        await cache.set(f"receipt:{{{demo.tenant_id}}}:{hinted}", 3)
     assert (await client.get(path)).json() == {
         "request_id": str(hinted),
         "state": "queued",

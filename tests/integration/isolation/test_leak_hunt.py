@@ -56,7 +56,7 @@ async def test_no_answer_holds_anything_of_another_tenant(pooled: Settings) -> N
     try:
         for tenant in tenants:
             await seed(owner, pooled, tenant, NOW)
-            await cache.set(f"receipt:{tenant.id}:{tenant.things['queued_id']}", tenant.number)
+            await cache.set(f"receipt:{{{tenant.id}}}:{tenant.things['queued_id']}", tenant.number)
         async with api.router.lifespan_context(api), gateway.router.lifespan_context(gateway):
             async with asyncio.timeout(START_SECONDS):
                 while (await ask(gateway, "GET", "/health/ready", {}, {}, None)).status != 200:

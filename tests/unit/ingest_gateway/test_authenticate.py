@@ -4,6 +4,7 @@ import os
 import uuid
 from datetime import datetime
 
+import msgspec
 import pytest
 
 from mockupaws.ingest_gateway.authenticate import Authenticator
@@ -36,3 +37,37 @@ async def test_a_known_prefix_with_a_wrong_secret_is_looked_up_as_an_unknown_one
         with pytest.raises(RefusedError, match="unknown, expired or revoked"):
             await authenticator.authenticate({"x-api-key": wrong}, 1)
     assert looked_again == [key.prefix]
+
+
+async def test_a_key_that_was_proved_is_checked_anew_once_its_record_changes() -> None:
+    key, other = (api_keys.mint(os.urandom(api_keys.RANDOM_BYTES)) for _ in range(2))
+    tenant_id = uuid.uuid4()
+    record = KeyRecord(
+        key.prefix, tenant_id.bytes, api_keys.secret_hmac(PEPPER, key.secret), ["ingest"], 1_000_000, False
+    )
+
+    async def find_key(_: str) -> KeyRecord | None:
+        return record
+
+    async def look_again(_: str) -> None: ...
+
+    def note_use(prefix: str, at: datetime) -> None: ...
+
+    authenticator = Authenticator(find_key, look_again, lambda _: False, note_use, Settings(api_key_pepper=PEPPER))
+    headers = {"x-api-key": key.text}
+
+    async def refused(now_us: int = 1) -> str:
+        with pytest.raises(RefusedError) as caught:
+            await authenticator.authenticate(headers, now_us)
+        return caught.value.kind.code
+
+    for _ in range(2):
+        assert (await authenticator.authenticate(headers, 1)).tenant_id == tenant_id
+    assert await refused(1_000_000) == "unauthenticated"  # expired
+    proved = record
+    record = msgspec.structs.replace(proved, revoked=True)
+    assert await refused() == "unauthenticated"
+    record = msgspec.structs.replace(proved, secret_hmac=api_keys.secret_hmac(PEPPER, other.secret))
+    assert await refused() == "unauthenticated"
+    record = msgspec.structs.replace(proved, scopes=["read"])
+    assert await refused() == "forbidden"

@@ -17,7 +17,7 @@ def test_every_row_answers_in_one_shape(code: str) -> None:
         "retryable": ERRORS[code].retryable,
         "request_id": "id",
     }
-    assert ("retry-after" in response.headers) == (response.status_code in (429, 503))
+    assert ("Retry-After" in response.headers) == (response.status in (429, 503))
 
 
 def test_a_client_error_is_never_worth_resending() -> None:

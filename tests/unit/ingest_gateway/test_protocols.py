@@ -175,3 +175,40 @@ def test_accepted_entries_can_be_published(logs: list[dict[str, object]]) -> Non
     entries = decoded(json.dumps(logs)).entries
     request = IngestRequest(b"r" * 16, b"t" * 16, SCENARIO.bytes, NOW_US, b"h" * 16, entries)
     assert decode_bundle(join_bundle([encode_request(request)])) == [request]
+
+
+_ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**66), 2**66)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"message": st.text()},
+            optional={
+                "timestamp": st.none() | st.integers(-1, NOW_US * 1001) | st.floats(0, 1e16),
+                "source": st.none() | st.text(),
+                "level": st.none() | st.text(),
+                "attributes": st.none() | st.dictionaries(st.text(), _ANY_JSON, max_size=3),
+            },
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_entries_decoded_at_once_are_those_decoded_one_by_one(logs: list[dict[str, object]]) -> None:
+    """A bad entry beside them sends all the others the other way."""
+    at_once = decoded(json.dumps(logs))
+    one_by_one = decoded(json.dumps([*logs, {"message": 1}]))
+    assert one_by_one.entries == at_once.entries
+    assert one_by_one.rejected[:-1] == at_once.rejected
+    assert [type(entry.attributes) for entry in at_once.entries] == [type(e.attributes) for e in one_by_one.entries]
+    lines = "\n".join(json.dumps(log) for log in logs).encode()
+    assert decode_ndjson(lines, SCENARIO, LIMITS) == at_once
