@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 
@@ -12,6 +13,7 @@ from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.errors import SettingsError
 from mockupaws.runtime.failpoints import enable_failpoints
 from mockupaws.runtime.health import HealthServer
+from mockupaws.runtime.huge_pages import use_huge_pages
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import configure_logging
 from mockupaws.stream_processors.analyse_entries import Analyser
@@ -28,6 +30,8 @@ def main() -> None:
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     processor = Processor(settings, Analyser(), SystemClock())
+    use_huge_pages()  # for the scan's database and the vocabulary, which each line looks up at random
+    gc.freeze()  # what was loaded stays: no collection need look at it
     with HealthServer(settings.health_port, processor.report):
         # an in-memory stdout: Faust writes terminal codes to whatever it is given
         worker = Worker(processor.app, loop=loop, quiet=True, override_logging=False, stdout=io.StringIO())

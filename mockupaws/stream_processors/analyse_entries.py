@@ -7,9 +7,9 @@ Python only for lines in which something was found (docs/adr/0020).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -31,6 +31,8 @@ from mockupaws.stream_processors.reported_usage import Usage, reported_usage
 from mockupaws.stream_processors.roll_up import roll_up
 
 _CACHED_POLICIES = 256
+_MOST_LINES_TOGETHER = 2048
+"""Of several requests: what joining more would gain is less than what it holds in memory."""
 
 CountTokens = Callable[[Sequence[str], TokenEncoding], list[int]]
 
@@ -78,41 +80,35 @@ class Analyser:
 
     def analyse_request(self, request: IngestRequest, policy: CompiledPolicy = DEFAULT_POLICY) -> AnalysedRequest:
         """Raises what a step raises; `analyse_part` of a single entry then tells which entry it was."""
-        return self.analyse_part(request, range(len(request.entries)), policy)
+        return self.analyse_requests([(request, policy)])[0]
+
+    def analyse_requests(self, requests: Sequence[tuple[IngestRequest, CompiledPolicy]]) -> list[AnalysedRequest]:
+        """Of each what it would be alone. Those of one policy and encoding are scanned and counted together, since a
+        request of one line costs as much to begin as several lines do.
+
+        Raises what a step raises; `analyse_request` of each then tells which request it was.
+        """
+        analysed: dict[int, AnalysedRequest] = {}
+        for policy, persons, encoding, places in _together(requests):
+            entries = [entry for place in places for entry in requests[place][0].entries]
+            analysis = self._analyse(entries, policy, encoding, persons=persons)
+            start = 0
+            for place in places:
+                request = requests[place][0]
+                end = start + len(request.entries)
+                part = analysis if end - start == len(entries) else analysis.part(start, end)
+                analysed[place] = _analysed_request(request, request.indexes, part, policy)
+                start = end
+        return [analysed[place] for place in range(len(requests))]
 
     def analyse_part(
         self, request: IngestRequest, positions: Sequence[int], policy: CompiledPolicy = DEFAULT_POLICY
     ) -> AnalysedRequest:
         """The analysed request that holds only those of its entries that stand at `positions` in `request.entries`."""
         entries, indexes = request.entries, request.indexes
-        analysis = self._analyse(
-            [entries[at] for at in positions],
-            [indexes[at] for at in positions],
-            policy,
-            request.token_encoding,
-            request.request_id,
-        )
-        deltas = roll_up(
-            request.received_at_us,
-            analysis.lines,
-            analysis.shadow.values(),
-            request.token_encoding,
-            analysis.reported.values(),
-        )
-        if request.entry_indexes is not None:  # its request was counted with the other lines
-            deltas = [delta for delta in deltas if delta.metric_name != "requests"]
-        return AnalysedRequest(
-            request.request_id,
-            request.tenant_id,
-            request.scenario_id,
-            request.received_at_us,
-            request.body_hash,
-            request.accepted,
-            analysis.lines,
-            deltas,
-            request.entry_indexes,
-            policy.version,
-        )
+        persons = policy.examines_persons(request.request_id)
+        analysis = self._analyse([entries[at] for at in positions], policy, request.token_encoding, persons=persons)
+        return _analysed_request(request, [indexes[at] for at in positions], analysis, policy)
 
     def analyse_entry(self, entry: Entry, policy: CompiledPolicy = DEFAULT_POLICY) -> AnalysedEntry:
         return self.analyse_entries([entry], policy)[0]
@@ -124,36 +120,18 @@ class Analyser:
         encoding: TokenEncoding = DEFAULT_ENCODING,
     ) -> list[AnalysedEntry]:
         """The same as `analyse_request` finds, entry by entry, with each message's findings."""
-        lines, found, shadow, _ = self._analyse(entries, list(range(len(entries))), policy, encoding)
+        analysis = self._analyse(entries, policy, encoding, persons=policy.examines_persons(None))
+        shadow = [analysis.shadow.get(position, []) for position in range(len(entries))]
         return [
-            AnalysedEntry(_in_characters(entries[index].message, found.get(index, []), policy), *columns)
-            for index, *columns in zip(
-                lines.index,
-                lines.message,
-                lines.message_hash,
-                lines.timestamp_us,
-                lines.source,
-                lines.level,
-                lines.attributes,
-                lines.size_bytes,
-                lines.token_count,
-                lines.sqs_blocks,
-                lines.pii_mask,
-                [shadow.get(index, []) for index in lines.index],
-                strict=True,
-            )
+            AnalysedEntry(_in_characters(entry.message, analysis.found.get(position, []), policy), *columns)
+            for position, (entry, *columns) in enumerate(zip(entries, *analysis.columns, shadow, strict=True))
         ]
 
     def _analyse(
-        self,
-        entries: Sequence[Entry],
-        indexes: list[int],
-        policy: CompiledPolicy,
-        encoding: TokenEncoding,
-        request_id: bytes | None = None,
+        self, entries: Sequence[Entry], policy: CompiledPolicy, encoding: TokenEncoding, *, persons: bool
     ) -> _Analysis:
         """Columns in the order of `entries`, and what else is to be told of them, by position."""
-        redactor = self._redactor_of(policy, policy.examines_persons(request_id))
+        redactor = self._redactor_of(policy, persons)
         tally = Tally.of(len(entries))
         batch = LineBatch.of([entry.message for entry in entries])
         kept = redactor.redact_messages(batch, tally)
@@ -162,7 +140,7 @@ class Analyser:
         sent = [entry.attributes for entry in entries]
         if any(sent):
             attributes = redactor.redact_attributes(sent, batch.sent, batch.sizes, tally)
-            reported = reported_usage(entries)
+            reported = reported_usage(sent)
         sources = redactor.redact_labels([entry.source for entry in entries], tally)
         levels = redactor.redact_labels([entry.level for entry in entries], tally)
         if policy.line_dropping_bits:
@@ -174,20 +152,19 @@ class Analyser:
         for position, usage in reported.items():
             tokens[position] = usage.input_tokens
         sha256 = hashlib.sha256
-        lines = LineColumns(
-            index=indexes,
-            message=batch.messages,
-            message_hash=[sha256(text).digest() for text in batch.texts],
-            timestamp_us=[entry.timestamp_us for entry in entries],
-            source=sources,
-            level=levels,
-            attributes=attributes,
-            size_bytes=batch.sizes,
-            token_count=tokens,
-            sqs_blocks=count_sqs_blocks(batch.sizes),
-            pii_mask=tally.masks,
+        columns = _Columns(
+            batch.messages,
+            [sha256(text).digest() for text in batch.texts],
+            [entry.timestamp_us for entry in entries],
+            sources,
+            levels,
+            attributes,
+            batch.sizes,
+            tokens,
+            count_sqs_blocks(batch.sizes),
+            tally.masks,
         )
-        return _Analysis(lines, kept, tally.shadow, reported)
+        return _Analysis(columns, kept, tally.shadow, reported)
 
     def _new_redactor(self, policy: CompiledPolicy, persons: bool) -> LineRedactor:
         shadowed = policy.shadow_rules
@@ -196,14 +173,93 @@ class Analyser:
         return LineRedactor(PersonScanner(scanner) if persons else scanner, policy, aside)
 
 
+class _Columns(NamedTuple):
+    """Those of LineColumns but the index, in its order."""
+
+    message: list[str]
+    message_hash: list[bytes]
+    timestamp_us: list[int | None]
+    source: list[str]
+    level: list[str]
+    attributes: list[str | None]
+    size_bytes: list[int]
+    token_count: list[int]
+    sqs_blocks: list[int]
+    pii_mask: list[int]
+
+
 class _Analysis(NamedTuple):
-    lines: LineColumns
+    columns: _Columns
     found: Findings
     """Of each message in which any scan hit."""
     shadow: dict[int, list[str]]
     """The shadow rules that would have acted on an entry, once for each finding."""
     reported: dict[int, Usage]
     """What the producers of some entries report."""
+
+    def part(self, start: int, end: int) -> _Analysis:
+        """Of the entries from `start` to `end`, without their findings, which nothing asks for there."""
+        return _Analysis(
+            _Columns._make([column[start:end] for column in self.columns]),
+            {},
+            _between(self.shadow, start, end),
+            _between(self.reported, start, end),
+        )
+
+
+Told = TypeVar("Told")
+
+
+def _between(told: dict[int, Told], start: int, end: int) -> dict[int, Told]:
+    return {at - start: told[at] for at in range(start, end) if at in told} if told else told
+
+
+def _together(
+    requests: Sequence[tuple[IngestRequest, CompiledPolicy]],
+) -> Iterator[tuple[CompiledPolicy, bool, TokenEncoding, list[int]]]:
+    """Policy, whether persons are looked for, encoding, and the positions of requests that may be analysed as one."""
+    groups: dict[tuple[CompiledPolicy, bool, TokenEncoding], list[int]] = {}
+    for place, (request, policy) in enumerate(requests):
+        key = (policy, policy.examines_persons(request.request_id), request.token_encoding)
+        groups.setdefault(key, []).append(place)
+    for (policy, persons, encoding), places in groups.items():
+        chosen: list[int] = []
+        lines = 0
+        for place in places:
+            more = len(requests[place][0].entries)
+            if chosen and lines + more > _MOST_LINES_TOGETHER:
+                yield policy, persons, encoding, chosen
+                chosen, lines = [], 0
+            chosen.append(place)
+            lines += more
+        yield policy, persons, encoding, chosen
+
+
+def _analysed_request(
+    request: IngestRequest, indexes: list[int], analysis: _Analysis, policy: CompiledPolicy
+) -> AnalysedRequest:
+    lines = LineColumns(indexes, *analysis.columns)
+    deltas = roll_up(
+        request.received_at_us,
+        lines,
+        analysis.shadow.values(),
+        request.token_encoding,
+        analysis.reported.values(),
+    )
+    if request.entry_indexes is not None:  # its request was counted with the other lines
+        deltas = [delta for delta in deltas if delta.metric_name != "requests"]
+    return AnalysedRequest(
+        request.request_id,
+        request.tenant_id,
+        request.scenario_id,
+        request.received_at_us,
+        request.body_hash,
+        request.accepted,
+        lines,
+        deltas,
+        request.entry_indexes,
+        policy.version,
+    )
 
 
 def _in_characters(message: str, findings: list[Found], policy: CompiledPolicy) -> list[Finding]:

@@ -1,8 +1,9 @@
 """The Faust agent: each record of `ingest.requests` answered, and acknowledged when its answers are durable.
 
 Order of one record:
-1. read; it waits here where `processor_max_in_flight` records are unacknowledged
-2. answered (answer_record, pure); it waits here for an operator where that would reach the dead-letter limit
+1. read; it waits here where `processor_max_in_flight` records are unacknowledged, then for what was fetched with it
+2. answered together with those (answer_record, pure); it waits here for an operator where that would reach the
+   dead-letter limit
 3. each answer sent to the partition of the source's number
    (one that the brokers refuse as too large is sent alone, then request by request, then as a dead letter)
 4. all its answers on the brokers' disks (the producer's futures)
@@ -18,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from time import monotonic, perf_counter
@@ -38,12 +40,17 @@ from mockupaws.schemas.dead_letters import SCHEMA_VERSION as DEAD_LETTER_VERSION
 from mockupaws.schemas.topics import ANALYSED, DEAD_LETTERS
 from mockupaws.stream_processors.ack_order import AckOrder, PendingRecord
 from mockupaws.stream_processors.analyse_entries import Analyser
-from mockupaws.stream_processors.answer_record import Answer, SourceRecord, answer_record, smaller_answers
+from mockupaws.stream_processors.answer_record import Answer, Answered, SourceRecord, answer_records, smaller_answers
 from mockupaws.stream_processors.policies.apply_policy import PolicyOf, always_default
 
 SCHEMA_VERSION_HEADER = "schema_version"
 CRASHED = 70
 """Exit status (EX_SOFTWARE) of a process that stops rather than lose a record."""
+
+GATHER_SECONDS = 0.005
+"""How long records wait for those that were fetched with them, which Faust hands over one by one."""
+TOGETHER_BYTES = 1024 * 1024
+"""Of records answered together, as read: some thousand lines, which keep the event loop for some tens of ms."""
 
 _VERSIONS = {ANALYSED.name: str(ANALYSED_VERSION).encode(), DEAD_LETTERS.name: str(DEAD_LETTER_VERSION).encode()}
 
@@ -71,7 +78,7 @@ class _Read(NamedTuple):
 
 
 class AnalyseRequests:
-    """Answers the records handed to `handle`, in order, from one task."""
+    """Answers the records handed to `take`, in order, in `run`."""
 
     def __init__(
         self,
@@ -99,15 +106,36 @@ class AnalyseRequests:
         self.acknowledged: dict[int, int] = {}
         """Partition → the offset after the last that was acknowledged."""
         self.records_read = 0
+        self._taken: deque[Any] = deque()
+        self._arrived = asyncio.Event()
 
-    async def handle(self, message: Any) -> None:
-        """Never raises but CancelledError, when the worker stops: the record is then read again by the next one."""
+    async def take(self, message: Any) -> None:
+        """Returns once the record may wait to be answered. Where the worker stops, the next one reads it again."""
+        self.records_read += 1
+        await self._in_flight.acquire()
+        self._taken.append(message)
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Answers until cancelled, when the worker stops; raises nothing else."""
         try:
-            self.records_read += 1
-            await self._in_flight.acquire()
-            await self._answer(message)
+            while True:
+                await self._arrived.wait()
+                await asyncio.sleep(GATHER_SECONDS)
+                await self._answer(self._next_together())
+                if not self._taken:
+                    self._arrived.clear()
         except Exception as error:
             crash("answer_failed", error)
+
+    def _next_together(self) -> list[Any]:
+        """The oldest records that were taken: one, or as many as may be answered together."""
+        together = [self._taken.popleft()]
+        size = len(together[0].value or b"")
+        while self._taken and size + len(self._taken[0].value or b"") <= TOGETHER_BYTES:
+            together.append(self._taken.popleft())
+            size += len(together[-1].value or b"")
+        return together
 
     def oldest_timestamps(self) -> list[float]:
         """Kafka's timestamps (epoch s) of the oldest unacknowledged record of each partition."""
@@ -118,17 +146,16 @@ class AnalyseRequests:
         now = monotonic()
         return max((now - read.at for read in self._order.oldest()), default=0.0)
 
-    async def _answer(self, message: Any) -> None:
+    async def _answer(self, messages: list[Any]) -> None:
         started = perf_counter()
-        record = SourceRecord(
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            value=message.value or b"",
-            schema_version=dict(message.headers or ()).get(SCHEMA_VERSION_HEADER),
-        )
-        answers, outcomes = answer_record(self._analyser, record, self._clock.now_us(), self._policy_of)
+        records = [_source_of(message) for message in messages]
+        answered = answer_records(self._analyser, records, self._clock.now_us(), self._policy_of)
         telemetry.ANALYSE_SECONDS.observe(perf_counter() - started)
+        for message, record, of_record in zip(messages, records, answered, strict=True):
+            await self._send_answers(message, record, of_record)
+
+    async def _send_answers(self, message: Any, record: SourceRecord, answered: Answered) -> None:
+        answers, outcomes = answered
         try:
             self._limit.check(outcomes)
         except DeadLetterLimitError as reached:
@@ -212,3 +239,13 @@ class AnalyseRequests:
             hit("processor.after_acknowledged")
             telemetry.PROCESSOR_IN_FLIGHT.dec()
             self._in_flight.release()
+
+
+def _source_of(message: Any) -> SourceRecord:
+    return SourceRecord(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        value=message.value or b"",
+        schema_version=dict(message.headers or ()).get(SCHEMA_VERSION_HEADER),
+    )

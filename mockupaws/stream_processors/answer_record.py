@@ -1,10 +1,11 @@
-"""What one record of `ingest.requests` becomes: an analysed record, dead letters, or both. Pure, never raises for
+"""What records of `ingest.requests` become: an analysed record, dead letters, or both, of each. Pure, never raises for
 what a record holds, and answers each record with something: nothing is dropped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 import msgspec
@@ -30,6 +31,8 @@ from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy, Po
 _RECORD_OVERHEAD_BYTES = 64 * 1024
 """Room for headers and batch framing below the broker's limit."""
 LARGEST_ANALYSED_BYTES = ANALYSED.max_message_bytes - _RECORD_OVERHEAD_BYTES
+
+_READ_VERSION = str(SCHEMA_VERSION).encode()
 
 _Pair = tuple[IngestRequest, AnalysedRequest]
 
@@ -67,17 +70,42 @@ class Answered(NamedTuple):
     """For each request, in order: None, or why nothing of it could be processed."""
 
 
-def answer_record(
-    analyser: Analyser, record: SourceRecord, now_us: int, policy_of: PolicyOf = always_default
-) -> Answered:
-    if record.schema_version != str(SCHEMA_VERSION).encode():
-        detail = f"this release reads version {SCHEMA_VERSION}"
-        letter = _letter(record, "unknown_schema_version", "decode", detail, record.value, now_us)
-        return Answered([_answer_of(letter)], [letter.reason])
+def answer_records(
+    analyser: Analyser, records: Sequence[SourceRecord], now_us: int, policy_of: PolicyOf = always_default
+) -> list[Answered]:
+    """What becomes of each record, in order: the same as of it alone, at less cost."""
+    decoded = [_decode(record, now_us) for record in records]
+    requests = [one for of_record in decoded for one in of_record if isinstance(one, IngestRequest)]
+    results: Iterator[AnalysedRequest | None]
     try:
-        decoded: Sequence[IngestRequest | DeadLetter] = decode_bundle(record.value)
+        results = iter(analyser.analyse_requests([(request, policy_of(request.tenant_id)) for request in requests]))
+    except Exception:  # any step may raise anything: its neighbours must not suffer, so each is asked for alone
+        results = repeat(None)
+    return [
+        _answer(analyser, record, of_record, results, now_us, policy_of)
+        for record, of_record in zip(records, decoded, strict=True)
+    ]
+
+
+def _decode(record: SourceRecord, now_us: int) -> Sequence[IngestRequest | DeadLetter]:
+    if record.schema_version != _READ_VERSION:
+        detail = f"this release reads version {SCHEMA_VERSION}"
+        return [_letter(record, "unknown_schema_version", "decode", detail, record.value, now_us)]
+    try:
+        return decode_bundle(record.value)
     except msgspec.DecodeError:
-        decoded = _decode_one_by_one(record, now_us)
+        return _decode_one_by_one(record, now_us)
+
+
+def _answer(
+    analyser: Analyser,
+    record: SourceRecord,
+    decoded: Sequence[IngestRequest | DeadLetter],
+    results: Iterator[AnalysedRequest | None],
+    now_us: int,
+    policy_of: PolicyOf,
+) -> Answered:
+    """`results`: of the requests in `decoded`, in order; None for one that is to be analysed here."""
     analysed: list[_Pair] = []
     letters: list[Answer] = []
     outcomes: list[Reason | None] = []
@@ -86,16 +114,16 @@ def answer_record(
             letters.append(_answer_of(request))
             outcomes.append(request.reason)
             continue
-        policy = policy_of(request.tenant_id)
-        try:
-            analysed.append((request, analyser.analyse_request(request, policy)))
-            outcomes.append(None)
-        except Exception:  # any step may raise anything: its neighbours must not suffer
-            rest, failed, detail = _analyse_one_by_one(analyser, request, policy)
+        result = next(results)
+        failed: list[int] = []
+        detail = ""
+        if result is None:
+            result, failed, detail = _analyse_alone(analyser, request, policy_of(request.tenant_id))
+        if failed:
             letters.append(_part_of_request(record, request, failed, "analysis_failed", detail, now_us))
-            outcomes.append("analysis_failed" if rest is None else None)
-            if rest is not None:
-                analysed.append((request, rest))
+        outcomes.append("analysis_failed" if result is None else None)
+        if result is not None:
+            analysed.append((request, result))
     if letters and not analysed:
         return Answered(letters, outcomes)
     return Answered(_analysed_answers(record, analysed, now_us) + letters, outcomes)
@@ -143,10 +171,19 @@ def _letter_about_piece(record: SourceRecord, position: int, piece: bytes, detai
     )
 
 
-def _analyse_one_by_one(
+def _analyse_alone(
     analyser: Analyser, request: IngestRequest, policy: CompiledPolicy
 ) -> tuple[AnalysedRequest | None, list[int], str]:
     """The request without the entries that fail (None where all do), where those stand, and how the first failed."""
+    try:
+        return analyser.analyse_request(request, policy), [], ""
+    except Exception:
+        return _analyse_one_by_one(analyser, request, policy)
+
+
+def _analyse_one_by_one(
+    analyser: Analyser, request: IngestRequest, policy: CompiledPolicy
+) -> tuple[AnalysedRequest | None, list[int], str]:
     good: list[int] = []
     failed: list[int] = []
     detail = ""

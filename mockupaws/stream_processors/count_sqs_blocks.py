@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate, pairwise
 
 BLOCK_BYTES = 64 * 1024
@@ -11,6 +12,7 @@ CALL_BYTES = 1024 * 1024
 """AWS, SendMessageBatch: the sum of a call's messages is at most 1 MiB (1,048,576 bytes), as is each message."""
 BATCH_SIZES = range(2, 11)
 """Messages a call of SendMessageBatch may carry, besides one."""
+_CACHED_COUNTS = 1024
 
 
 def count_sqs_blocks(sizes: Sequence[int]) -> list[int]:
@@ -29,11 +31,16 @@ def count_batched_requests(sizes: Sequence[int]) -> dict[int, int]:
     count = len(sizes)
     largest = max(sizes, default=0)
     if largest * BATCH_SIZES[-1] <= BLOCK_BYTES or sum(sizes) <= BLOCK_BYTES:  # no call has a second chunk
-        return {batch: -(-count // batch) for batch in BATCH_SIZES}
+        return _calls(count).copy()
     if largest * BATCH_SIZES[-1] <= CALL_BYTES:  # no call is cut short
         ends = [0, *accumulate(sizes)]
         return {batch: _chunks_of_full_calls(ends, batch) for batch in BATCH_SIZES}
     return {batch: _chunks_of_calls(sizes, batch) for batch in BATCH_SIZES}
+
+
+@lru_cache(_CACHED_COUNTS)
+def _calls(count: int) -> dict[int, int]:
+    return {batch: -(-count // batch) for batch in BATCH_SIZES}
 
 
 def _chunks_of_full_calls(ends: list[int], batch: int) -> int:

@@ -59,12 +59,12 @@ class LineRedactor:
             self._count_aside(self._aside, batch.joined, batch.texts, range(len(batch.texts)), found, tally)
         if not found:
             return found
-        if self._policy.masks_only and not may_hold_keyed_marks(batch.joined):
-            self._mask(batch.texts, found, tally)
+        texts, messages = batch.texts, batch.messages
+        if self._policy.masks_only and not any(may_hold_keyed_marks(texts[position]) for position in found):
+            self._mask(texts, found, tally)
             kept = found
         else:
-            kept = self._apply(batch.texts, found, tally)
-        texts, messages = batch.texts, batch.messages
+            kept = self._apply(texts, found, tally)
         for position in found:
             messages[position] = texts[position].decode()
         return kept

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from mockupaws.schemas.requests import Entry
-
 USAGE_ATTRIBUTES: tuple[tuple[str, str], ...] = (
     ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"),  # OpenTelemetry
     ("gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"),  # OpenTelemetry before 1.27
@@ -28,11 +26,10 @@ class Usage(NamedTuple):
     output_tokens: int
 
 
-def reported_usage(entries: Iterable[Entry]) -> dict[int, Usage]:
-    """What each entry reports, by its position; entries without a report are missing."""
+def reported_usage(attributes_of: Iterable[Mapping[str, Any] | None]) -> dict[int, Usage]:
+    """What each entry reports in its attributes, by its position; entries without a report are missing."""
     found: dict[int, Usage] = {}
-    for position, entry in enumerate(entries):
-        attributes = entry.attributes
+    for position, attributes in enumerate(attributes_of):
         if attributes and not _ROOTS.isdisjoint(attributes):
             usage = _usage_of(attributes)
             if usage is not None:

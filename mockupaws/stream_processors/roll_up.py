@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 
 from mockupaws.schemas.analysed import Delta, LineColumns
-from mockupaws.schemas.distributions import Counts, add_counts, sketch_of, sketch_of_counted
+from mockupaws.schemas.distributions import Counts, add_counts, sketch_of_counted
 from mockupaws.schemas.pii_types import types_of_mask
 from mockupaws.schemas.rollups import SHADOW_RULE, SIZE_BUCKETS
 from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
@@ -25,7 +25,7 @@ _LARGEST_POWER = SIZE_BUCKETS[-1].bit_length() - 1
 def roll_up(
     received_at_us: int,
     lines: LineColumns,
-    shadow: Iterable[list[str]] = (),
+    shadow: Collection[list[str]] = (),
     encoding: TokenEncoding = DEFAULT_ENCODING,
     reported: Collection[Usage] = (),
 ) -> list[Delta]:
@@ -40,21 +40,27 @@ def roll_up(
     minute = received_at_us // _MINUTE_US * 60
     second = received_at_us // _SECOND_US % 60
     sizes, tokens = lines.size_bytes, lines.token_count
-    counted_sizes = Counter(sizes)
-    return [
+    counted_sizes = _counted(sizes)
+    total_tokens = sum(tokens)
+    deltas = [
         Delta(minute, "ingest", "requests", 1),
         Delta(minute, "ingest", "entries", count, {second: count}),
         Delta(minute, "ingest", "bytes", sum(sizes), sketch_of_counted(counted_sizes)),
-        Delta(minute, "bedrock", "tokens", sum(tokens), sketch_of(tokens)),
+        Delta(minute, "bedrock", "tokens", total_tokens, sketch_of_counted(_counted(tokens))),
         Delta(minute, "sqs", "blocks", sum(lines.sqs_blocks), count_batched_requests(sizes)),
-        *[Delta(minute, "bedrock", name, value) for name, value in _token_totals(sum(tokens), encoding, reported)],
-        *[Delta(minute, "pii", name, value) for name, value in _pii_totals(lines.pii_mask)],
-        *[Delta(minute, "size", name, value) for name, value in _size_totals(counted_sizes)],
-        *[
+    ]
+    if reported or encoding != DEFAULT_ENCODING:
+        totals = _token_totals(total_tokens, encoding, reported)
+        deltas += [Delta(minute, "bedrock", name, value) for name, value in totals]
+    if any(lines.pii_mask):
+        deltas += [Delta(minute, "pii", name, value) for name, value in _pii_totals(lines.pii_mask)]
+    deltas += [Delta(minute, "size", name, value) for name, value in _size_totals(counted_sizes)]
+    if shadow:
+        deltas += [
             Delta(minute, SHADOW_RULE if "@" in name else "shadow", name, value)
             for name, value in _shadow_totals(shadow)
-        ],
-    ]
+        ]
+    return deltas
 
 
 def merge(deltas: Iterable[Delta]) -> list[Delta]:
@@ -75,8 +81,6 @@ def merge(deltas: Iterable[Delta]) -> list[Delta]:
 
 def _token_totals(tokens: int, encoding: TokenEncoding, reported: Collection[Usage]) -> list[tuple[str, int]]:
     """Which parts of the request's tokens were not counted with the default encoding."""
-    if not reported and encoding == DEFAULT_ENCODING:
-        return []
     read = sum(usage.input_tokens for usage in reported)
     totals = [
         ("reported_entries", len(reported)),
@@ -87,13 +91,16 @@ def _token_totals(tokens: int, encoding: TokenEncoding, reported: Collection[Usa
     return [(name, value) for name, value in totals if value]
 
 
+def _counted(values: list[int]) -> Counts:
+    """How often each value stands there. A request of one line is as usual as one of a hundred."""
+    return {values[0]: 1} if len(values) == 1 else Counter(values)
+
+
 def _pii_totals(masks: list[int]) -> list[tuple[str, int]]:
-    if not any(masks):
-        return []
-    by_type: Counter[str] = Counter()
-    for mask, count in Counter(masks).items():
+    by_type: dict[str, int] = {}
+    for mask, count in _counted(masks).items():
         for name in types_of_mask(mask):
-            by_type[name] += count
+            by_type[name] = by_type.get(name, 0) + count
     with_findings = len(masks) - masks.count(0)
     return [("entries", with_findings), *by_type.items()]
 

@@ -21,7 +21,9 @@ _ESCAPE = re.compile(
 )
 _NAMED = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'", b"commat": b"@"}
 _CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
-_SIGNS = (b"%", b"\\", b"\xc2\xa0", b"\xe2\x80\xaf", b"\xe2\x80\x91")
+_ASCII_SIGNS = (b"%", b"\\")
+_SIGNS = (*_ASCII_SIGNS, b"\xc2\xa0", b"\xe2\x80\xaf", b"\xe2\x80\x91")
+"""Looking for one of several bytes costs thirty times what one byte does."""
 ENTITY = r"&(?:#[0-9x]|amp;|lt;|gt;|quot;|apos;|commat;)"
 """For the scan: `&` alone stands in most URLs, so it is the scan that finds these."""
 
@@ -79,7 +81,7 @@ class Decoded:
 def _lines_with_signs(data: bytes, entities: Sequence[int]) -> list[tuple[int, int]]:
     """Start and end of each line that may hold an escape, in order."""
     found: set[tuple[int, int]] = set()
-    for sign in _SIGNS:
+    for sign in _ASCII_SIGNS if data.isascii() else _SIGNS:
         position = data.find(sign)
         while position >= 0:
             line = _line_around(data, position)

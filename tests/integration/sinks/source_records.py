@@ -15,7 +15,7 @@ from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.requests import Entry, IngestRequest, encode_request, join_bundle
 from mockupaws.schemas.topics import PROCESSOR_GROUP, REQUESTS
 from mockupaws.stream_processors.analyse_entries import Analyser
-from mockupaws.stream_processors.answer_record import SourceRecord, answer_record
+from mockupaws.stream_processors.answer_record import SourceRecord, answer_records
 from tests.integration.sinks.sink_process import SCENARIO, TENANT
 
 HEADERS = [("schema_version", b"1"), ("anything", b"else")]
@@ -60,7 +60,7 @@ async def answer_sources(
     try:
         for offset, value in enumerate(values):
             source = SourceRecord(topic_name(settings, REQUESTS), partition, offset, value, b"1")
-            for answer in answer_record(_ANALYSER, source, time.time_ns() // 1000).answers:
+            for answer in answer_records(_ANALYSER, [source], time.time_ns() // 1000)[0].answers:
                 headers = [
                     ("schema_version", b"1"),
                     ("source", f"{partition}:{offset}".encode()),

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockupaws.schemas.analysed import decode_analysed, encode_analysed
 from mockupaws.schemas.requests import Entry, IngestRequest
+from mockupaws.schemas.token_encodings import TokenEncoding
 from mockupaws.stream_processors.analyse_entries import Analyser
+from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy
+from mockupaws.stream_processors.policies.document import read_policy
 
 _ANALYSER = Analyser()
 
@@ -48,6 +52,55 @@ def test_a_batch_gives_what_each_entry_gives_alone(entries: list[Entry]) -> None
         assert "\0" not in lines.message[position] + lines.source[position] + (lines.attributes[position] or "")
         for finding in alone.findings:
             assert 0 <= finding.start < finding.end <= len(entry.message)
+
+
+_POLICIES = [
+    CompiledPolicy(read_policy(document), number, None)
+    for number, document in enumerate(
+        [
+            {},
+            {"actions": {"EMAIL": "drop_line"}, "shadow": {"actions": {"IPV4": "drop"}, "rules": ["card.named"]}},
+            {"persons": {"share": 0.5}},
+        ]
+    )
+]
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(_ENTRIES, max_size=3),
+            st.sampled_from(_POLICIES),
+            st.sampled_from(["cl100k_base", "o200k_base"]),
+            st.binary(min_size=16, max_size=16),
+            st.booleans(),
+        ),
+        max_size=6,
+    )
+)
+def test_requests_together_give_what_each_gives_alone(
+    drawn: list[tuple[list[Entry], CompiledPolicy, TokenEncoding, bytes, bool]],
+) -> None:
+    requests = []
+    for entries, policy, encoding, request_id, is_part in drawn:
+        request = msgspec.structs.replace(_request(entries), request_id=request_id, token_encoding=encoding)
+        if is_part:
+            indexes = [3 * position + 1 for position in range(len(entries))]
+            request = msgspec.structs.replace(request, entry_indexes=indexes, whole_entries=20)
+        requests.append((request, policy))
+    assert _ANALYSER.analyse_requests(requests) == [_ANALYSER.analyse_request(*one) for one in requests]
+
+
+def test_many_lines_of_many_requests_are_told_apart() -> None:
+    requests = [
+        (_request([Entry(f"{n} of {k} for ann{n}@example.com") for n in range(k)]), _POLICIES[0])
+        for k in (1500, 1, 700)
+    ]
+    together = _ANALYSER.analyse_requests(requests)
+    assert [request.lines.message for request in together] == [
+        [f"{n} of {k} for [EMAIL]" for n in range(k)] for k in (1500, 1, 700)
+    ]
 
 
 def test_sizes_and_tokens_are_of_the_payload_as_sent() -> None:

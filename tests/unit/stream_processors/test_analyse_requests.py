@@ -15,7 +15,7 @@ from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.requests import Entry, IngestRequest, encode_request, join_bundle
 from mockupaws.stream_processors.analyse_entries import Analyser
-from mockupaws.stream_processors.analyse_requests import CRASHED, AnalyseRequests
+from mockupaws.stream_processors.analyse_requests import CRASHED, TOGETHER_BYTES, AnalyseRequests
 
 _ANALYSER = Analyser()
 
@@ -63,6 +63,16 @@ class Step:
         if len(value) > self.largest:
             raise MessageSizeTooLargeError
 
+    async def answer(self, *messages: Message) -> None:
+        """Returns when all of them are answered."""
+        running = asyncio.create_task(self.step.run())
+        for message in messages:
+            await self.step.take(message)
+        async with asyncio.timeout(30):
+            while self.step._arrived.is_set() or self.step._taken:
+                await asyncio.sleep(0.001)
+        running.cancel()
+
 
 async def _settle() -> None:
     for _ in range(3):
@@ -71,8 +81,7 @@ async def _settle() -> None:
 
 async def test_records_are_acknowledged_in_source_order_after_the_brokers_have_their_answers() -> None:
     made = Step()
-    for offset in (7, 8, 9):
-        await made.step.handle(Message(offset))
+    await made.answer(*(Message(offset) for offset in (7, 8, 9)))
     made.futures[1].set_result(None)
     made.futures[2].set_result(None)
     await _settle()
@@ -86,19 +95,38 @@ async def test_records_are_acknowledged_in_source_order_after_the_brokers_have_t
 
 async def test_answers_go_to_the_partition_of_the_source_and_name_it() -> None:
     made = Step(kafka_topic_prefix="p.")
-    await made.step.handle(Message(7, partition=3))
-    await made.step.handle(Message(8, partition=3, value=b"?"))
+    await made.answer(Message(7, partition=3), Message(8, partition=3, value=b"?"))
     assert made.sent == [
         ("p.logs.analysed", 3, {"schema_version": b"1", "source": b"3:7"}),
         ("p.ingest.dead_letters", 3, {"schema_version": b"1", "source": b"3:8"}),
     ]
 
 
+async def test_records_that_came_together_are_analysed_together_up_to_a_bound_of_their_bytes() -> None:
+    made = Step(processor_max_in_flight=20)
+    sizes: list[int] = []
+    analyse = _ANALYSER.analyse_requests
+
+    class Counting(Analyser):
+        def analyse_requests(self, requests: Any) -> Any:
+            sizes.append(len(requests))
+            return analyse(requests)
+
+    made.step._analyser = Counting()
+    await made.answer(*(Message(offset) for offset in range(5)))
+    assert sizes == [5]
+    sizes.clear()
+    half = [Entry("x" * (TOGETHER_BYTES // 2 - 200))]
+    value = join_bundle([encode_request(IngestRequest(b"r" * 16, b"t" * 16, b"s" * 16, 1, b"h", half))])
+    await made.answer(*(Message(offset, value=value) for offset in range(5, 10)))
+    assert sizes == [2, 2, 1]
+    assert [headers["source"] for _, _, headers in made.sent] == [b"0:%d" % offset for offset in range(10)]
+
+
 async def test_no_more_records_are_taken_than_may_be_in_flight() -> None:
     made = Step(processor_max_in_flight=2)
-    await made.step.handle(Message(0))
-    await made.step.handle(Message(1))
-    third = asyncio.create_task(made.step.handle(Message(2)))
+    await made.answer(Message(0), Message(1))
+    third = asyncio.create_task(made.answer(Message(2)))
     await _settle()
     assert len(made.sent) == 2
     made.futures[0].set_result(None)
@@ -115,7 +143,7 @@ async def main():
     made = Step()
     if "raises" in {failure!r}:
         made.step._send = None
-    await made.step.handle(Message(0))
+    await made.answer(Message(0))
     future = made.futures[0]
     {failure}
     await asyncio.sleep(1)
@@ -139,7 +167,7 @@ def _message_of(*counts: int) -> Message:
 async def test_an_answer_refused_with_its_batch_is_sent_alone_then_by_request_then_as_a_letter() -> None:
     made = Step()
     made.largest = 2_000
-    await made.step.handle(_message_of(1, 100))
+    await made.answer(_message_of(1, 100))
     made.futures[0].set_exception(MessageSizeTooLargeError())
     await _settle()
     await asyncio.gather(*made.step._smaller)
@@ -152,7 +180,7 @@ async def test_an_answer_refused_with_its_batch_is_sent_alone_then_by_request_th
 async def test_an_answer_that_is_not_too_large_alone_is_not_split() -> None:
     made = Step()
     made.largest = 1_000_000
-    await made.step.handle(_message_of(1, 100))
+    await made.answer(_message_of(1, 100))
     made.futures[0].set_exception(MessageSizeTooLargeError())
     await _settle()
     await asyncio.gather(*made.step._smaller)
@@ -163,7 +191,7 @@ async def test_an_answer_that_is_not_too_large_alone_is_not_split() -> None:
 async def test_it_holds_where_not_even_the_letter_is_taken() -> None:
     made = Step()
     made.largest = 10
-    await made.step.handle(_message_of(1))
+    await made.answer(_message_of(1))
     made.futures[0].set_exception(MessageSizeTooLargeError())
     await _settle()
     assert made.step.held is not None

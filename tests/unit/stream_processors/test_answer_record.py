@@ -10,7 +10,7 @@ from mockupaws.schemas.dead_letters import DeadLetter, decode_dead_letter
 from mockupaws.schemas.requests import Entry, IngestRequest, decode_request, encode_request, join_bundle
 from mockupaws.schemas.topics import ANALYSED
 from mockupaws.stream_processors.analyse_entries import Analyser
-from mockupaws.stream_processors.answer_record import SourceRecord, answer_record
+from mockupaws.stream_processors.answer_record import SourceRecord, answer_records
 
 ANALYSER = Analyser()
 POISON = Entry("an ext type is no JSON", attributes={"x": msgspec.msgpack.Ext(5, b"raw")})
@@ -21,7 +21,7 @@ def request_of(*entries: Entry, number: int = 1) -> IngestRequest:
 
 
 def answers_of(*pieces: bytes, version: bytes | None = b"1") -> tuple[list[AnalysedRequest], list[DeadLetter]]:
-    answers, _ = answer_record(ANALYSER, SourceRecord("t", 1, 2, join_bundle(list(pieces)), version), 5)
+    [(answers, _)] = answer_records(ANALYSER, [SourceRecord("t", 1, 2, join_bundle(list(pieces)), version)], 5)
     analysed = [request for a in answers if a.topic is ANALYSED for request in decode_analysed(a.value)]
     return analysed, [decode_dead_letter(a.value) for a in answers if a.topic is not ANALYSED]
 
@@ -75,3 +75,25 @@ def test_a_request_of_which_all_fails_stays_whole() -> None:
     _, letters = answers_of(encode_request(request))
     assert letters[0].original == encode_request(request)
     assert letters[0].entry_indexes == [0, 1]
+
+
+def test_records_answered_together_are_answered_as_each_alone() -> None:
+    values = [
+        join_bundle([encode_request(request_of(Entry("a"), POISON)), encode_request(request_of(Entry("b"), number=2))]),
+        b"no bundle",
+        join_bundle([encode_request(request_of(Entry("to ann@example.com"), number=3))]),
+        join_bundle([encode_request(request_of(POISON, number=4)), b"\x01"]),
+        join_bundle([]),
+    ]
+    records = [SourceRecord("t", 1, offset, value, b"1") for offset, value in enumerate(values)]
+    records.append(SourceRecord("t", 1, 9, values[0], b"2"))
+    together = answer_records(ANALYSER, records, 5)
+    assert together == [answered for record in records for answered in answer_records(ANALYSER, [record], 5)]
+    assert [outcomes for _, outcomes in together] == [
+        [None, None],
+        ["undecodable_record"],
+        [None],
+        ["analysis_failed", "undecodable_record"],
+        [],
+        ["unknown_schema_version"],
+    ]

@@ -108,7 +108,7 @@ def test_each_documented_name_is_read_flat_and_nested(read: str, written: str) -
     while isinstance(next(iter(leaf.values())), dict):
         leaf = next(iter(leaf.values()))
     leaf[written.rpartition(".")[2]] = 3
-    assert reported_usage([flat, Entry("call", attributes=inner), Entry("x")]) == {0: Usage(12, 3), 1: Usage(12, 3)}
+    assert reported_usage([flat.attributes, inner, None]) == {0: Usage(12, 3), 1: Usage(12, 3)}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_each_documented_name_is_read_flat_and_nested(read: str, written: str) -
      {"input_tokens": 5}, {"gen_ai": [1]}],
 )  # fmt: skip
 def test_what_is_no_report_is_counted(attributes: dict[str, Any]) -> None:
-    assert reported_usage([Entry("x", attributes=attributes)]) == {}
+    assert reported_usage([attributes]) == {}
 
 
 def analysed_totals(entries: list[Entry], encoding: TokenEncoding = "cl100k_base") -> dict[str, int]:
