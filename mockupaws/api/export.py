@@ -30,12 +30,13 @@ from mockupaws.api.logs import (
     arguments_of,
     check_filter,
     is_selective,
-    look_end,
     marks_wanted,
+    window_of,
 )
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call
 from mockupaws.api.scenarios import find_scenario
+from mockupaws.api.search_blocks import SearchPlan, plan_search, wanted_of
 
 PAGE = 5_000
 Format = Literal["ndjson", "csv", "parquet"]
@@ -108,26 +109,30 @@ async def _pages(call: Call, scenario_id: UUID, marks: list[str] | None) -> Asyn
     """JSON lines, a page at a time; empty where a page looked at many lines in vain."""
     query: ExportQuery = call.query
     statement = SQL["export_oldest_first" if query.order == "asc" else "export_newest_first"]
+    wanted = wanted_of(query.q, query.attributes, marks)
     position: Position | None = None
     while True:
         if await call.services.authenticator.has_ended(call.caller):
             raise RefusedError("unauthenticated", "the credential was revoked while the export ran")
         async with call.services.databases.read(call.tenant_id) as reading:
-            arguments = arguments_of(scenario_id, query, position, PAGE, marks)
-            await reading.connection.execute(SQL["walk_key"])
-            row = await reading.connection.fetchrow(statement, *arguments, query.format != "ndjson")
+            connection = reading.connection
+            window = window_of(query, position)
+            plan = SearchPlan([window], None, 0)
+            if wanted is not None:
+                plan = await plan_search(connection, scenario_id, wanted, window, newest_first=query.order == "desc")
+            await connection.execute(SQL["walk_key"])
+            arguments = arguments_of(scenario_id, query, position, PAGE, marks, LOOK_AT, plan.spans)
+            row = await connection.fetchrow(statement, *arguments, query.format != "ndjson")
             assert row is not None
-            end = None
-            if row["lines"] < PAGE and is_selective(query):
-                end = await look_end(reading.connection, scenario_id, query, position, PAGE)
         if is_selective(query):
-            call.services.look_budget.take(call.tenant_id, LOOK_AT if end is not None else row["lines"])
+            call.services.look_budget.take(call.tenant_id, row["looked_bytes"] + plan.filter_bytes)
         yield (row["json"] or "").encode()
-        if row["lines"] == PAGE:
-            end = Position(row["last_received_at"], row["last_id"])
-        if end is None:
+        if row["lines"] == PAGE or row["looked_at"] >= LOOK_AT:
+            position = Position(row["received_at"], row["id"])
+        elif plan.end is not None:
+            position = plan.end
+        else:
             return
-        position = end
 
 
 def writer_of(form: Format) -> Writer:

@@ -6,6 +6,7 @@ somebody pages neither shift nor repeat the others.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -21,6 +22,7 @@ from mockupaws.api.paging import check_range, conditions_of, cursor_after, curso
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
 from mockupaws.api.scenarios import find_scenario
+from mockupaws.api.search_blocks import EARLIEST, INSTANT, LATEST, Span, plan_search, wanted_of
 from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.pii_types import PII_TYPES
 from mockupaws.stream_processors.policies.find_policy import find_keys
@@ -28,7 +30,9 @@ from mockupaws.stream_processors.policies.marks import marks_of_value
 from mockupaws.stream_processors.policies.tenant_keys import KeyRefusedError
 
 LOOK_AT = 20_000
-"""Lines a page looks at: with no index on their text, this bounds what a page costs however few lines match."""
+"""Lines a page looks at, however few of them match: this bounds what a page costs."""
+FIRST_LOOK, FILTERED_LOOK = 4_000, 10_000
+"""Lines a search looks at before it asks filters where to look, and then: those lie apart, so each costs more."""
 
 Instant = Annotated[datetime, Meta(tz=True)]
 Text = Annotated[str, Meta(max_length=500)]
@@ -88,7 +92,7 @@ class LogPage(msgspec.Struct, frozen=True):
     logs: list[LogLine]
     next_cursor: str | None
     looked_through: bool
-    """False: the page ends where LOOK_AT lines had been looked at, and may hold fewer lines than asked for, or none;
+    """False: the page ends where it had looked at so much, and may hold fewer lines than asked for, or none;
     `next_cursor` goes on there."""
     data_through: datetime | None
     """received_at of the newest stored line of the scenario."""
@@ -106,16 +110,18 @@ async def list_logs(call: Call) -> Response:
     async with call.services.databases.read(call.tenant_id) as reading:
         await find_scenario(reading.connection, scenario_id)
         marks = await marks_wanted(call, reading.connection, query)
-        rows, end = await fetch_page(reading.connection, scenario_id, query, position, query.limit + 1, marks)
+        found = await fetch_page(reading.connection, scenario_id, query, position, query.limit + 1, marks)
         newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
     if is_selective(query):
-        call.services.look_budget.take(call.tenant_id, LOOK_AT if end is not None else len(rows))
-    following = cursor_after(call, binding, rows, query.limit, lambda row: Position(row["received_at"], row["id"]))
-    if following is None and end is not None:
-        following = cursor_at(call, binding, end)
-    page = [line_of(row) for row in rows[: query.limit]]
+        call.services.look_budget.take(call.tenant_id, found.looked_bytes)
+    following = cursor_after(
+        call, binding, found.rows, query.limit, lambda row: Position(row["received_at"], row["id"])
+    )
+    if following is None and found.end is not None:
+        following = cursor_at(call, binding, found.end)
+    page = [line_of(row) for row in found.rows[: query.limit]]
     through = newest["received_at"] if newest else None
-    return answer(LogPage(page, following, end is None, through, reading.stale))
+    return answer(LogPage(page, following, found.end is None, through, reading.stale))
 
 
 def check_filter(query: LogFilter) -> None:
@@ -145,7 +151,13 @@ def is_selective(query: LogFilter) -> bool:
 
 
 def arguments_of(
-    scenario_id: UUID, query: LogFilter, position: Position | None, limit: int, marks: list[str] | None
+    scenario_id: UUID,
+    query: LogFilter,
+    position: Position | None,
+    limit: int,
+    marks: list[str] | None,
+    look_at: int,
+    spans: list[Span],
 ) -> tuple[Any, ...]:
     """Of `logs_newest_first` and `logs_oldest_first`. `marks`: only lines in which one of them stands."""
     return (
@@ -160,10 +172,21 @@ def arguments_of(
         *(position or (None, None)),
         limit,
         marks,
-        max(LOOK_AT, limit),
+        look_at,
         query.as_of if isinstance(query, LogQuery) else None,
         attributes_wanted(query.attributes),
+        [span.since for span in spans],
+        [span.until for span in spans],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLines:
+    rows: list[asyncpg.Record]
+    end: Position | None
+    """Where the page ends before all was looked through; None: it holds all there are, or as many as were asked for."""
+    looked_bytes: int
+    """Of texts and filters that were read for it."""
 
 
 async def fetch_page(
@@ -173,26 +196,55 @@ async def fetch_page(
     position: Position | None,
     limit: int,
     marks: list[str] | None = None,
-) -> tuple[list[asyncpg.Record], Position | None]:
-    """Lines, and where the page ends because LOOK_AT lines were looked at; None: all there are, or `limit` lines."""
-    statement = SQL["logs_oldest_first" if query.order == "asc" else "logs_newest_first"]
-    await connection.execute(SQL["walk_key"])
-    rows = await connection.fetch(statement, *arguments_of(scenario_id, query, position, limit, marks))
-    if len(rows) >= limit or not is_selective(query):
-        return rows, None
-    return rows, await look_end(connection, scenario_id, query, position, limit)
-
-
-async def look_end(
-    connection: Connection, scenario_id: UUID, query: LogFilter, position: Position | None, limit: int
-) -> Position | None:
-    """The last of the lines a page looks at, of up to `limit`; None where it looked at all there are."""
-    statement = SQL["look_end_oldest_first" if query.order == "asc" else "look_end_newest_first"]
-    as_of = query.as_of if isinstance(query, LogQuery) else None
-    end = await connection.fetchrow(
-        statement, scenario_id, query.from_, query.to, *(position or (None, None)), max(LOOK_AT, limit), as_of
+) -> FoundLines:
+    """First it looks at some lines as they come, since what is common is among them; then only where filters let it."""
+    window = window_of(query, position)
+    wanted = wanted_of(query.q, query.attributes, marks)
+    if wanted is None:
+        return await _walk(connection, scenario_id, query, position, limit, marks, max(LOOK_AT, limit), [window])
+    found = await _walk(connection, scenario_id, query, position, limit, marks, max(FIRST_LOOK, limit), [window])
+    if found.end is None:
+        return found
+    left = limit - len(found.rows)
+    plan = await plan_search(
+        connection, scenario_id, wanted, window_of(query, found.end), newest_first=query.order == "desc"
     )
-    return Position(end["received_at"], end["id"]) if end is not None else None
+    more = await _walk(connection, scenario_id, query, found.end, left, marks, max(FILTERED_LOOK, left), plan.spans)
+    end = more.end if more.end is not None or len(more.rows) >= left else plan.end
+    return FoundLines(found.rows + more.rows, end, found.looked_bytes + plan.filter_bytes + more.looked_bytes)
+
+
+async def _walk(
+    connection: Connection,
+    scenario_id: UUID,
+    query: LogFilter,
+    position: Position | None,
+    limit: int,
+    marks: list[str] | None,
+    look_at: int,
+    spans: list[Span],
+) -> FoundLines:
+    await connection.execute(SQL["walk_key"])
+    statement = SQL["logs_oldest_first" if query.order == "asc" else "logs_newest_first"]
+    arguments = arguments_of(scenario_id, query, position, limit, marks, look_at, spans)
+    walked = await connection.fetch(statement, *arguments)
+    if not walked:
+        return FoundLines([], None, 0)
+    rows, last = [row for row in walked if row["matches"]], walked[-1]
+    is_cut = len(rows) < limit and last["looked_at"] >= look_at
+    return FoundLines(rows, Position(last["received_at"], last["id"]) if is_cut else None, last["looked_bytes"])
+
+
+def window_of(query: LogFilter, position: Position | None) -> Span:
+    """When the lines were received that a page from `position` on is of."""
+    since, until = query.from_ or EARLIEST, query.to or LATEST
+    if isinstance(query, LogQuery) and query.as_of is not None:
+        until = min(until, query.as_of + INSTANT)
+    if position is not None and query.order == "asc":
+        since = max(since, position.received_at)
+    elif position is not None:
+        until = min(until, position.received_at + INSTANT)
+    return Span(since, until)
 
 
 async def marks_wanted(call: Call, connection: Connection, query: LogFilter) -> list[str] | None:
@@ -209,4 +261,5 @@ async def marks_wanted(call: Call, connection: Connection, query: LogFilter) -> 
 
 def line_of(row: asyncpg.Record) -> LogLine:
     attributes = row["attributes"]
-    return LogLine(**{**row, "attributes": msgspec.Raw(attributes.encode()) if attributes is not None else None})
+    values = {name: row[name] for name in LogLine.__struct_fields__}
+    return LogLine(**{**values, "attributes": msgspec.Raw(attributes.encode()) if attributes is not None else None})

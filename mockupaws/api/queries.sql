@@ -98,87 +98,93 @@ SELECT id, period AS month, threshold, amount, "limit", complete, budget_version
        email_sent_at, attempts, last_error
 FROM budget_alerts WHERE budget_id = $1 ORDER BY created_at DESC, id DESC LIMIT 100;
 
--- name: walk_key
--- For the rest of the transaction lines are read along their key: of a small scenario the planner would rather sort all.
-SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true);
-
 -- name: logs_newest_first
--- Lines before a position ($9, $10 null: from the newest). A page
--- ends after looking at $13 lines, however few of them match. received_at stands twice so that partitions prune.
+-- Lines before a position ($9, $10 null: from the newest), of the spans from $16 to before $17, which follow each other in
+-- this order. A page ends after looking at $13 lines, however few of them match; the last one looked at is in the answer,
+-- whether it matches or not, with the number and bytes of all. received_at stands twice so that partitions prune. Spans
+-- are walked one after the other, each along the key: to order the whole again would be to read it first.
 SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,
-       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes, policy_version
+       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes, policy_version,
+       matches, is_last, looked_at, looked_bytes
 FROM (
-    SELECT * FROM scenario_logs
-    WHERE scenario_id = $1
-      AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
-      AND ($14::timestamptz IS NULL OR received_at <= $14)
-      AND ($9::timestamptz IS NULL OR (received_at <= $9 AND (received_at, id) < ($9, $10::uuid)))
-    ORDER BY received_at DESC, id DESC
-    LIMIT $13
-) AS looked_at
-WHERE ($4::text IS NULL OR source = $4) AND ($5::text IS NULL OR level = $5)
-  AND ($6::boolean IS NULL OR has_pii = $6) AND ($7::text IS NULL OR $7 = ANY (pii_types))
-  AND ($15::jsonb IS NULL OR attributes @> $15)
-  AND ($8::text IS NULL OR strpos(lower(message_preview), lower($8)) > 0)
-  AND ($12::text[] IS NULL OR EXISTS (
-      SELECT 1 FROM unnest($12) AS mark
-      WHERE strpos(message_preview, mark) > 0 OR strpos(attributes::text, mark) > 0 OR source = mark OR level = mark))
-ORDER BY received_at DESC, id DESC
+    SELECT *, ($4::text IS NULL OR source = $4) AND ($5::text IS NULL OR level = $5)
+              AND ($6::boolean IS NULL OR has_pii = $6) AND ($7::text IS NULL OR $7 = ANY (pii_types))
+              AND ($15::jsonb IS NULL OR coalesce(attributes @> $15, false))
+              AND ($8::text IS NULL OR strpos(lower(message_preview), lower($8)) > 0)
+              AND ($12::text[] IS NULL OR EXISTS (
+                  SELECT FROM unnest($12) AS mark
+                  WHERE strpos(message_preview, mark) > 0 OR strpos(attributes::text, mark) > 0 OR source = mark
+                     OR level = mark)) AS matches
+    FROM (
+        SELECT *, row_number() OVER () AS looked_at, lead(1) OVER () IS NULL AS is_last,
+               sum(octet_length(message_preview)) OVER (ROWS UNBOUNDED PRECEDING) AS looked_bytes
+        FROM (
+            SELECT line.* FROM unnest($16::timestamptz[], $17::timestamptz[]) AS span (since, until), LATERAL (
+                SELECT * FROM scenario_logs
+                WHERE scenario_id = $1 AND received_at >= span.since AND received_at < span.until
+                  AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
+                  AND ($14::timestamptz IS NULL OR received_at <= $14)
+                  AND ($9::timestamptz IS NULL OR (received_at <= $9 AND (received_at, id) < ($9, $10::uuid)))
+                ORDER BY received_at DESC, id DESC
+            ) AS line
+            LIMIT $13
+        ) AS walked
+    ) AS counted
+) AS judged
+WHERE matches OR is_last
 LIMIT $11;
-
--- name: look_end_newest_first
--- The last of the $6 lines such a page looks at; none where there are fewer.
-SELECT received_at, id FROM scenario_logs
-WHERE scenario_id = $1
-  AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
-  AND ($7::timestamptz IS NULL OR received_at <= $7)
-  AND ($4::timestamptz IS NULL OR (received_at <= $4 AND (received_at, id) < ($4, $5::uuid)))
-ORDER BY received_at DESC, id DESC
-OFFSET $6 - 1 LIMIT 1;
 
 -- name: logs_oldest_first
--- Lines after a position ($9, $10 null: from the oldest). A page
--- ends after looking at $13 lines, however few of them match. received_at stands twice so that partitions prune.
+-- The same after a position, in the other order.
 SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,
-       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes, policy_version
+       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes, policy_version,
+       matches, is_last, looked_at, looked_bytes
 FROM (
-    SELECT * FROM scenario_logs
-    WHERE scenario_id = $1
-      AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
-      AND ($14::timestamptz IS NULL OR received_at <= $14)
-      AND ($9::timestamptz IS NULL OR (received_at >= $9 AND (received_at, id) > ($9, $10::uuid)))
-    ORDER BY received_at, id
-    LIMIT $13
-) AS looked_at
-WHERE ($4::text IS NULL OR source = $4) AND ($5::text IS NULL OR level = $5)
-  AND ($6::boolean IS NULL OR has_pii = $6) AND ($7::text IS NULL OR $7 = ANY (pii_types))
-  AND ($15::jsonb IS NULL OR attributes @> $15)
-  AND ($8::text IS NULL OR strpos(lower(message_preview), lower($8)) > 0)
-  AND ($12::text[] IS NULL OR EXISTS (
-      SELECT 1 FROM unnest($12) AS mark
-      WHERE strpos(message_preview, mark) > 0 OR strpos(attributes::text, mark) > 0 OR source = mark OR level = mark))
-ORDER BY received_at, id
+    SELECT *, ($4::text IS NULL OR source = $4) AND ($5::text IS NULL OR level = $5)
+              AND ($6::boolean IS NULL OR has_pii = $6) AND ($7::text IS NULL OR $7 = ANY (pii_types))
+              AND ($15::jsonb IS NULL OR coalesce(attributes @> $15, false))
+              AND ($8::text IS NULL OR strpos(lower(message_preview), lower($8)) > 0)
+              AND ($12::text[] IS NULL OR EXISTS (
+                  SELECT FROM unnest($12) AS mark
+                  WHERE strpos(message_preview, mark) > 0 OR strpos(attributes::text, mark) > 0 OR source = mark
+                     OR level = mark)) AS matches
+    FROM (
+        SELECT *, row_number() OVER () AS looked_at, lead(1) OVER () IS NULL AS is_last,
+               sum(octet_length(message_preview)) OVER (ROWS UNBOUNDED PRECEDING) AS looked_bytes
+        FROM (
+            SELECT line.* FROM unnest($16::timestamptz[], $17::timestamptz[]) AS span (since, until), LATERAL (
+                SELECT * FROM scenario_logs
+                WHERE scenario_id = $1 AND received_at >= span.since AND received_at < span.until
+                  AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
+                  AND ($14::timestamptz IS NULL OR received_at <= $14)
+                  AND ($9::timestamptz IS NULL OR (received_at >= $9 AND (received_at, id) > ($9, $10::uuid)))
+                ORDER BY received_at, id
+            ) AS line
+            LIMIT $13
+        ) AS walked
+    ) AS counted
+) AS judged
+WHERE matches OR is_last
 LIMIT $11;
 
--- name: look_end_oldest_first
--- The last of the $6 lines such a page looks at; none where there are fewer.
-SELECT received_at, id FROM scenario_logs
-WHERE scenario_id = $1
-  AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
-  AND ($7::timestamptz IS NULL OR received_at <= $7)
-  AND ($4::timestamptz IS NULL OR (received_at >= $4 AND (received_at, id) > ($4, $5::uuid)))
-ORDER BY received_at, id
-OFFSET $6 - 1 LIMIT 1;
-
 -- name: page_as_json
--- A page of the statement it is put after, as a JSON object a line; $16: attributes as their JSON text.
-SELECT string_agg(row_to_json(line)::text, E'\n') AS json, count(*) AS lines,
-       (array_agg(received_at))[count(*)] AS last_received_at, (array_agg(id))[count(*)] AS last_id
-FROM (
-    SELECT id, received_at, "timestamp", message, message_hash, source, level, size_bytes, has_pii, pii_types, token_count,
-           sqs_blocks, CASE WHEN $16::boolean THEN to_jsonb(attributes::text) ELSE attributes END AS attributes, policy_version
-    FROM page
+-- A page of the statement it is put after, as a JSON object a line; $18: attributes as their JSON text.
+SELECT string_agg(row_to_json(line)::text, E'\n') FILTER (WHERE matches) AS json, count(*) FILTER (WHERE matches) AS lines,
+       (array_agg(page.received_at))[count(*)] AS received_at, (array_agg(page.id))[count(*)] AS id,
+       coalesce(bool_or(is_last), false) AS is_last, coalesce(max(looked_at), 0) AS looked_at,
+       coalesce(max(looked_bytes), 0) AS looked_bytes
+FROM page, LATERAL (
+    SELECT page.id, page.received_at, page."timestamp", message, message_hash, source, level, size_bytes, has_pii, pii_types,
+           token_count, sqs_blocks, CASE WHEN $18::boolean THEN to_jsonb(attributes::text) ELSE attributes END AS attributes,
+           policy_version
 ) AS line;
+
+-- name: look_end
+-- The last of the $4 lines after the position $2, $3; none where there are fewer.
+SELECT received_at, id FROM scenario_logs
+WHERE scenario_id = $1 AND received_at >= $2 AND (received_at, id) > ($2, $3::uuid)
+ORDER BY received_at, id
+OFFSET $4 - 1 LIMIT 1;
 
 -- name: count_lines
 -- How many lines after the position $2, $3, up to the position $4, $5, meet the conditions of a page.

@@ -20,7 +20,7 @@ from starlette.responses import Response, StreamingResponse
 
 from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
 from mockupaws.api.errors import RefusedError
-from mockupaws.api.logs import LogFilter, attributes_wanted, check_filter, fetch_page, line_of, look_end, marks_wanted
+from mockupaws.api.logs import LOOK_AT, LogFilter, attributes_wanted, check_filter, fetch_page, line_of, marks_wanted
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call
 from mockupaws.api.scenarios import find_scenario
@@ -104,9 +104,10 @@ async def _follow(
             if await call.services.authenticator.has_ended(call.caller):
                 return
             async with call.services.databases.read(call.tenant_id) as reading:
-                rows, end = await fetch_page(
+                found = await fetch_page(
                     reading.connection, scenario_id, oldest_first, position, MAX_LINES_A_POLL, marks
                 )
+                rows, end = found.rows, found.end
                 last = Position(rows[-1]["received_at"], rows[-1]["id"]) if len(rows) == MAX_LINES_A_POLL else end
                 dropped = await _skip(reading.connection, scenario_id, oldest_first, last, marks) if last else None
         except Exception as error:
@@ -141,8 +142,8 @@ async def _skip(
         return None
     newest, position, lines = Position(row["received_at"], row["id"]), last, 0
     while position < newest:
-        end = await look_end(connection, scenario_id, query, position, 1)
-        end = newest if end is None else min(end, newest)
+        bound = await connection.fetchrow(SQL["look_end"], scenario_id, *position, LOOK_AT)
+        end = newest if bound is None else min(Position(bound["received_at"], bound["id"]), newest)
         lines += await connection.fetchval(
             SQL["count_lines"],
             scenario_id,

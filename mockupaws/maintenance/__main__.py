@@ -8,6 +8,7 @@ import signal
 
 import uvloop
 
+from mockupaws.archive.filter_texts import TextFiltering
 from mockupaws.archive.fold_rollups import Folding
 from mockupaws.archive.lifecycle import Maintenance
 from mockupaws.maintenance.budgets import BudgetChecks
@@ -35,6 +36,7 @@ async def _serve(settings: Settings) -> None:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(maintenance.run(stop))
                 tasks.create_task(Folding(settings).run(stop))
+                tasks.create_task(TextFiltering(settings).run(stop))
                 tasks.create_task(PatternSampling(settings, pool).run(stop))
                 tasks.create_task(BudgetChecks(settings).run(stop))
     finally:

@@ -213,6 +213,9 @@ PATTERN_FAILURES = Counter(
 FOLD_FAILURES = Counter(
     "mockupaws_fold_failures_total", "Times rollups could not be folded into summaries, by error.", ["error"]
 )
+TEXT_BLOCK_FAILURES = Counter(
+    "mockupaws_text_block_failures_total", "Times filters of lines' texts could not be made, by error.", ["error"]
+)
 
 # API
 

@@ -48,6 +48,8 @@ TABLES: dict[str, TableRule] = {
     "scenario_days": TableRule("SELECT"),
     "scenario_summaries": TableRule("SELECT"),
     "scenario_facets": TableRule("SELECT", "INSERT"),
+    "scenario_text_blocks": TableRule("SELECT"),
+    "scenario_text_days": TableRule("SELECT"),
     "ingest_receipts": TableRule("SELECT", "INSERT SELECT UPDATE"),
     "dead_letters": TableRule("SELECT(some)", "INSERT SELECT UPDATE"),
     "archive_objects": TableRule("SELECT", "INSERT SELECT"),

@@ -117,6 +117,13 @@ async def seed(owner: Pool, settings: Settings, tenant: Tenant, now: datetime) -
         tenant.id, scenario_id, hour, tenant.canary, tenant.number,
     )  # fmt: skip
     await owner.execute(
+        "INSERT INTO scenario_text_days VALUES ($1, $2, $3, 1)", tenant.id, scenario_id, hour.replace(hour=0)
+    )
+    await owner.execute(
+        "INSERT INTO scenario_text_blocks VALUES ($1, $2, $3, $4, 0, $5, $6, $6, $7)",
+        tenant.id, scenario_id, hour.replace(hour=0), hour + timedelta(hours=1), tenant.number, now, b"\xff" * 64,
+    )  # fmt: skip
+    await owner.execute(
         "INSERT INTO scenario_patterns VALUES ($1, $2, $3, $4, $5, $6, $6, $6, $6)",
         tenant.id, scenario_id, now.replace(minute=0, second=0), os.urandom(16), f"template of {tenant.canary} <n>",
         tenant.number,

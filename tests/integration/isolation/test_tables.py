@@ -81,10 +81,9 @@ async def leaks(pool: Pool, owner: asyncpg.Pool[asyncpg.Record], mine: Tenant, o
 
 
 async def _changes(connection: Connection, statement: str, other: Tenant) -> bool:
-    transaction = connection.transaction()
-    await transaction.start()
+    await connection.execute("SAVEPOINT before")
     done = await connection.execute(statement, other.id)
-    await transaction.rollback()
+    await connection.execute("ROLLBACK TO SAVEPOINT before")
     return not done.endswith(" 0")
 
 
@@ -94,8 +93,7 @@ async def _inserts(connection: Connection, table: str, other: Tenant) -> bool:
         f"INSERT INTO {table} SELECT (jsonb_populate_record(t, jsonb_build_object('tenant_id', $1::uuid))).*"
         f" FROM {table} AS t LIMIT 1"
     )
-    transaction = connection.transaction()
-    await transaction.start()
+    await connection.execute("SAVEPOINT before")
     try:
         await connection.execute(statement, other.id)
     except asyncpg.InsufficientPrivilegeError as error:
@@ -103,7 +101,7 @@ async def _inserts(connection: Connection, table: str, other: Tenant) -> bool:
     except asyncpg.IntegrityConstraintViolationError:
         return True  # refused for another reason, which may tell that something exists
     finally:
-        await transaction.rollback()
+        await connection.execute("ROLLBACK TO SAVEPOINT before")
     return True
 
 
