@@ -222,10 +222,8 @@ class Settings:
 
     sink_instance: str = "1"
     """Slot of this sink process: its static membership in the consumer group."""
-    sink_fetch_min_bytes: int = 256 * 1024
-    """Bytes a sink waits for before it takes what there is."""
-    sink_fetch_max_wait_ms: int = 100
-    """How long it waits for them."""
+    sink_rest_ms: int = 250
+    """How long the Postgres sink rests once it has read all there was: what arrives meanwhile is one transaction."""
     sink_fetch_partition_bytes: int = 1024 * 1024
     """Bytes (compressed) a sink reads ahead of one partition; it holds this much for each of its partitions."""
     sink_transaction_max_lines: int = 20_000

@@ -59,15 +59,19 @@ class EntryIds:
     of its entries, and a keyset cursor on (received_at, id) keeps the lines of a file in order.
     """
 
-    __slots__ = ("_high", "_low")
+    __slots__ = ("high", "low")
+    high: bytes
+    """The first 8 bytes of all of them."""
+    low: int
+    """The last 8 bytes (big-endian) of entry 0; `low | index` is that of the entry at `index`."""
 
     def __init__(self, request_id: bytes, received_at_us: int) -> None:
         digest = int.from_bytes(hashlib.blake2b(request_id, digest_size=8).digest(), "big")
         rand_a = digest >> 52
         rand_b = digest >> 4 & (1 << 48) - 1
-        self._high = (received_at_us // 1000 << 16 | 7 << 12 | rand_a).to_bytes(8, "big")
-        self._low = 2 << 62 | rand_b << _INDEX_BITS
+        self.high = (received_at_us // 1000 << 16 | 7 << 12 | rand_a).to_bytes(8, "big")
+        self.low = 2 << 62 | rand_b << _INDEX_BITS
 
     def __getitem__(self, index: int) -> bytes:
         """16 bytes of the id of the entry at `index` (0 to 16,383)."""
-        return self._high + (self._low | index).to_bytes(8, "big")
+        return self.high + (self.low | index).to_bytes(8, "big")

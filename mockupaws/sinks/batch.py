@@ -55,6 +55,8 @@ class BatchLimits:
     max_lines: int
     max_bytes: int
     max_age_seconds: float
+    rest_seconds: float = 0.0
+    """How long nothing is read once all there was has been: what arrives meanwhile is then read at once."""
 
 
 @dataclass(slots=True)

@@ -4,6 +4,8 @@ Delivery order:
 1. On assignment each partition is paused until its next offset is known (`positions`). Records of a partition without
    a position are dropped.
 2. Records are fetched and decoded into a batch while the batch before is being written; never more than these two.
+   Once all there was is read, the sink rests a moment (`BatchLimits.rest_seconds`): a lone request is written at once,
+   and dense traffic in few, large transactions. A sink that is behind never rests.
 3. The sink writes a batch in one transaction, which first moves the offsets by compare-and-set.
    - retriable error: back off and write the same batch again;
    - dead-letter limit reached: hold with this batch, alive and not ready, until the process is stopped;
@@ -51,10 +53,14 @@ STOP_SECONDS = 8.0
 METADATA_SECONDS = 10
 """How often topics are looked for: one that was missing at the start (being made anew) is read within this time."""
 _FETCH_MS = 500
+_LONG_POLL_MS = 500
+"""How long the broker may hold a fetch while there is nothing to read; a record ends it at once."""
 _FETCH_RECORDS = 16
 """Records decompressed at a time: a batch outgrows its limits by no more than these."""
 _BACKOFF_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 _DAY_MS = 24 * 3600 * 1000
+
+Fetched = dict[TopicPartition, list[SourceRecord]]
 
 log = get_logger(__name__)
 
@@ -81,6 +87,7 @@ class Consumption(Generic[ItemT]):
         self._limits = limits
         self._clock = clock
         self._consumer: Any = None
+        self._rests_until = 0.0
         self._progress = Progress(active_at=time.monotonic())
         self._positions = Positions(settings, pool, sink.name, self._progress)
         self._watchdog = Watchdog(settings, sink.name, self._topics, self._progress, clock)
@@ -111,8 +118,8 @@ class Consumption(Generic[ItemT]):
             group_instance_id=f"{self._sink.name}-sink-{settings.sink_instance}-{digest_of(ids)}",
             enable_auto_commit=False,
             auto_offset_reset="none",
-            fetch_min_bytes=settings.sink_fetch_min_bytes,
-            fetch_max_wait_ms=settings.sink_fetch_max_wait_ms,
+            fetch_min_bytes=1,
+            fetch_max_wait_ms=_LONG_POLL_MS,
             max_partition_fetch_bytes=settings.sink_fetch_partition_bytes,
             metadata_max_age_ms=METADATA_SECONDS * 1000,
             max_poll_interval_ms=_DAY_MS,  # a long outage of the store must not cost the membership; the watchdog looks
@@ -165,7 +172,7 @@ class Consumption(Generic[ItemT]):
                     writing = asyncio.create_task(self._write(batch, stop))
                     batch = Batch(self._positions.generation, self._limits)
                 if fetching is None and not batch.is_full():
-                    fetching = asyncio.create_task(self._fetch(_FETCH_MS))
+                    fetching = asyncio.create_task(self._fetch())
                 await asyncio.wait(
                     {task for task in (stopping, fetching, writing) if task is not None},
                     timeout=batch.seconds_until_due(now) if writing is None else None,
@@ -175,10 +182,13 @@ class Consumption(Generic[ItemT]):
                     await writing
                     writing = None
                 if fetching is not None and fetching.done():
-                    self._take(fetching.result(), batch)
+                    for fetched in fetching.result():
+                        self._take(fetched, batch)
                     fetching = None
-                    while not batch.is_full() and (more := await self._fetch(0)):
+                    while not batch.is_full() and (more := await self._get_more()):
                         self._take(more, batch)  # fetched already: costs no waiting, and makes transactions larger
+                    if self._positions.at_the_end():
+                        self._rests_until = time.monotonic() + self._limits.rest_seconds
         finally:
             for task in (stopping, fetching):
                 if task is not None:
@@ -187,16 +197,32 @@ class Consumption(Generic[ItemT]):
                 await _within(STOP_SECONDS, writing)
             await _within(STOP_SECONDS, self._commit_to_group())
 
-    async def _fetch(self, timeout_ms: int) -> dict[TopicPartition, list[SourceRecord]]:
+    async def _fetch(self) -> list[Fetched]:
+        """The first records that come after a rest; nothing where none do for a while.
+
+        Partitions are paused from when all that was fetched is taken until the next time this waits. Else aiokafka
+        would fetch on, a few records at a time, and partitions without records would hold up those with.
+        """
+        await asyncio.sleep(max(0.0, self._rests_until - time.monotonic()))
+        self._positions.listen()
+        first = await self._get(_FETCH_MS)
+        return [first, await self._get_more()] if first else []
+
+    async def _get_more(self) -> Fetched:
+        """What else was fetched; where that is nothing it pauses at once, before aiokafka gets to run."""
+        more = await self._get(0)
+        if not more:
+            self._positions.pause()
+        return more
+
+    async def _get(self, timeout_ms: int) -> Fetched:
         try:
-            fetched: dict[TopicPartition, list[SourceRecord]] = await self._consumer.getmany(
-                timeout_ms=timeout_ms, max_records=_FETCH_RECORDS
-            )
+            fetched: Fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=_FETCH_RECORDS)
         except OffsetOutOfRangeError as error:
             raise OffsetsLostError(f"offsets left the log while it was read (retention?): {error.args}") from error
         return fetched
 
-    def _take(self, fetched: dict[TopicPartition, list[SourceRecord]], batch: Batch[ItemT]) -> None:
+    def _take(self, fetched: Fetched, batch: Batch[ItemT]) -> None:
         """Decodes what was fetched into `batch`; only records that stand at or after their partition's position."""
         now = time.monotonic()
         for partition, records in fetched.items():

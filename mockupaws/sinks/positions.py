@@ -97,6 +97,20 @@ class Positions(ConsumerRebalanceListener):  # type: ignore[misc]
             self.consumer.pause(partition)
             self.consumer.seek(partition, 0)  # a valid position, so that nobody asks the group for one
 
+    def pause(self) -> None:
+        """No more is fetched until `listen`."""
+        self.consumer.pause(*self.consumer.assignment())
+
+    def listen(self) -> None:
+        """Fetching goes on, of the partitions that are settled."""
+        self.consumer.resume(*(self.consumer.assignment() & self.next.keys()))
+
+    def at_the_end(self) -> bool:
+        """Whether all was read that stood in the logs at the last fetch of each partition."""
+        settled = self.consumer.assignment() & self.next.keys()
+        ends = {partition: self.consumer.highwater(partition) for partition in settled}
+        return all(end is None or self.next[partition] >= end for partition, end in ends.items())
+
     async def settle(self) -> None:
         """Positions of the partitions that have none.
 

@@ -29,14 +29,14 @@ class ProcessObserver:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._cpu_before = self._cpu()
+        self._cpu_before = self.cpu_seconds()
         self._peak = dict.fromkeys(self._roots, 0.0)
         self._task = asyncio.create_task(self._sample())
 
     def stop(self) -> dict[str, ProcessUse]:
         if self._task is not None:
             self._task.cancel()
-        after = self._cpu()
+        after = self.cpu_seconds()
         return {name: ProcessUse(after[name] - self._cpu_before[name], self._peak[name]) for name in self._roots}
 
     async def _sample(self) -> None:
@@ -45,7 +45,8 @@ class ProcessObserver:
                 self._peak[name] = max(self._peak[name], self._memory(name))
             await asyncio.sleep(_SAMPLE_SECONDS)
 
-    def _cpu(self) -> dict[str, float]:
+    def cpu_seconds(self) -> dict[str, float]:
+        """Of each process since it began, its children included, also those that have ended."""
         totals = dict.fromkeys(self._roots, 0.0)
         for name in self._roots:
             for process in self._tree(name):

@@ -25,7 +25,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     clock = SystemClock()
     pool = await open_pool(settings.postgres_sink_url, settings, max_size=2, application_name="mockupaws-parquet-sink")
     limits = BatchLimits(
-        settings.parquet_flush_lines, settings.sink_batch_max_bytes, max_age_seconds=settings.parquet_flush_seconds
+        settings.parquet_flush_lines,
+        settings.sink_batch_max_bytes,
+        max_age_seconds=settings.parquet_flush_seconds,
+        rest_seconds=settings.parquet_flush_seconds / 5,
     )
     reader = Reader(ParquetSink.name, group_of(settings, ParquetSink.name), (ANALYSED,))
     retention = RetentionWatch(settings, [reader], clock)

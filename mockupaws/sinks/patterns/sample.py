@@ -26,7 +26,7 @@ from mockupaws.sinks.patterns.collect import Collector, PatternRow
 if TYPE_CHECKING:
     from mockupaws.runtime.postgres import Pool
 
-CPU_SHARE = 0.02
+CPU_SHARE = 0.005
 STORE_SECONDS = 10.0
 LAG_RECORDS = 64
 """Unread records of a partition above which it skips to the end."""

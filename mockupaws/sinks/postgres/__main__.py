@@ -35,7 +35,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         pool,
         PostgresSink(settings, pool, letters, DeadLetterLimit.of(settings), clock),
         (ANALYSED, DEAD_LETTERS),
-        BatchLimits(settings.sink_transaction_max_lines, settings.sink_batch_max_bytes, max_age_seconds=0.0),
+        BatchLimits(
+            settings.sink_transaction_max_lines,
+            settings.sink_batch_max_bytes,
+            max_age_seconds=0.0,
+            rest_seconds=settings.sink_rest_ms / 1000,
+        ),
         clock,
         beside=[detector.run, retention.run],
     )

@@ -18,8 +18,9 @@ from mockupaws.api.databases import FALLBACK_CONNECTIONS, READ_AFTER, WRITTEN, D
 from mockupaws.api.errors import RefusedError
 from mockupaws.runtime.migrations import create_database, create_roles, migrate
 from mockupaws.runtime.settings import Settings
-from tests.conftest import ROLES, Demo, make_tenant
+from tests.conftest import Demo, make_tenant
 from tests.integration.api.replicated_postgres import Server, primary_with_replicas
+from tests.running_services import ROLES
 
 SECRET = "a secret of enough length for tests 1234567890"
 
