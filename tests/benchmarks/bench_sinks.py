@@ -31,8 +31,8 @@ from mockupaws.schemas.topics import ANALYSED
 from mockupaws.sinks.parquet.table import LocatedRequest, build_object, group_requests
 from mockupaws.sinks.postgres.rows import COLUMNS, HEADER, TRAILER, pack_rows
 from tests.benchmarks.analysed_records import Feed, analysed_templates
-from tests.benchmarks.end_to_end import machine
 from tests.benchmarks.log_lines import LINES_IN_BODY
+from tests.benchmarks.measure_rate import machine
 from tests.benchmarks.observe_processes import ProcessObserver
 from tests.integration.sinks.sink_process import running_sink
 from tests.running_services import own_installation, running_services
