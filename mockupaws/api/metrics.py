@@ -18,9 +18,9 @@ from mockupaws.api.summaries import (
     Window,
     find_coverage,
     measured_counts,
-    measured_quantities,
     measured_series,
     quantities_of,
+    totals_of,
 )
 from mockupaws.cost_model.bill import bill_document
 from mockupaws.cost_model.profile import Profile, profile_of
@@ -109,7 +109,8 @@ async def get_series(call: Call) -> Response:
         await find_scenario(reading.connection, scenario_id)
         points = await measured_series(reading.connection, Window(scenario_id, since, to), metric, step)
     name = f"{metric.metric_type}.{metric.metric_name}"
-    return answer(Series(name, metric.unit, step, [Point(*point) for point in points], reading.stale))
+    shown = [Point(datetime.fromtimestamp(start, UTC), value) for start, value in points]
+    return answer(Series(name, metric.unit, step, shown, reading.stale))
 
 
 async def get_summary(call: Call) -> Response:
@@ -117,7 +118,8 @@ async def get_summary(call: Call) -> Response:
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
         architecture = stored_architecture(await find_scenario(reading.connection, scenario_id))
-        quantities = await measured_quantities(reading.connection, scenario_id, query.from_, query.to)
+        coverage = await find_coverage(reading.connection, Window(scenario_id, query.from_, query.to))
+        quantities = await totals_of(reading.connection, coverage)
         newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
     through = newest["received_at"] if newest else None
     return answer(summary_of(quantities, architecture.model.id, through, reading.stale))

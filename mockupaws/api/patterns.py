@@ -94,7 +94,7 @@ async def stored_patterns(
 ) -> tuple[list[Pattern], int]:
     """Templates of the hours from `since` to before `to`, and how many lines they were sampled from."""
     hours = await measured_series(connection, Window(scenario_id, since, to), _ENTRIES, 3600)
-    weights = [hour for hour, _ in hours], [entries for _, entries in hours]
+    weights = [datetime.fromtimestamp(hour, UTC) for hour, _ in hours], [entries for _, entries in hours]
     rows = await connection.fetch(SQL["patterns"], scenario_id, since, to, *weights, _MAX_TEMPLATES)
     miner = PatternMiner(_MINED)
     for row in rows:  # most frequent first, so that rare forms of a template join it

@@ -167,17 +167,59 @@ FROM (
 WHERE matches OR is_last
 LIMIT $11;
 
+-- name: all_newest_first
+-- As `logs_newest_first`, where no line is passed by: up to $6 lines before a position ($4, $5 null: from the newest).
+SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,
+       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes, policy_version,
+       true AS matches, false AS is_last, 0 AS looked_at, 0 AS looked_bytes
+FROM scenario_logs
+WHERE scenario_id = $1
+  AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
+  AND ($4::timestamptz IS NULL OR (received_at <= $4 AND (received_at, id) < ($4, $5::uuid)))
+ORDER BY received_at DESC, id DESC
+LIMIT $6;
+
+-- name: all_oldest_first
+-- As `logs_oldest_first`, where no line is passed by: up to $6 lines after a position ($4, $5 null: from the oldest).
+SELECT id, received_at, "timestamp", message_preview AS message, encode(message_hash, 'hex') AS message_hash, source,
+       level, size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes, policy_version,
+       true AS matches, false AS is_last, 0 AS looked_at, 0 AS looked_bytes
+FROM scenario_logs
+WHERE scenario_id = $1
+  AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
+  AND ($4::timestamptz IS NULL OR (received_at >= $4 AND (received_at, id) > ($4, $5::uuid)))
+ORDER BY received_at, id
+LIMIT $6;
+
 -- name: page_as_json
--- A page of the statement it is put after, as a JSON object a line; $18: attributes as their JSON text.
-SELECT string_agg(row_to_json(line)::text, E'\n') FILTER (WHERE matches) AS json, count(*) FILTER (WHERE matches) AS lines,
+-- A page of the statement it is put after, as a JSON object a line; $0 (its last argument): attributes as their JSON text.
+SELECT string_agg(row_to_json(line)::text, E'\n') FILTER (WHERE matches) AS text, count(*) FILTER (WHERE matches) AS lines,
        (array_agg(page.received_at))[count(*)] AS received_at, (array_agg(page.id))[count(*)] AS id,
        coalesce(bool_or(is_last), false) AS is_last, coalesce(max(looked_at), 0) AS looked_at,
        coalesce(max(looked_bytes), 0) AS looked_bytes
 FROM page, LATERAL (
     SELECT page.id, page.received_at, page."timestamp", message, message_hash, source, level, size_bytes, has_pii, pii_types,
-           token_count, sqs_blocks, CASE WHEN $18::boolean THEN to_jsonb(attributes::text) ELSE attributes END AS attributes,
+           token_count, sqs_blocks, CASE WHEN $0::boolean THEN to_jsonb(attributes::text) ELSE attributes END AS attributes,
            policy_version
 ) AS line;
+
+-- name: page_as_csv
+-- The same as CSV, a row a line ($0 is for JSON). A spreadsheet must not take a logged text for a formula: what would be one
+-- begins with an apostrophe.
+SELECT string_agg(
+           '"' || id || '",' || to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"Z"') || ','
+           || coalesce(to_char("timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"Z"'), '')
+           || CASE WHEN ascii(message) IN (9, 13, 43, 45, 61, 64) THEN ',"''' ELSE ',"' END || replace(message, '"', '""')
+           || '","' || message_hash
+           || CASE WHEN ascii(source) IN (9, 13, 43, 45, 61, 64) THEN '","''' ELSE '","' END || replace(source, '"', '""')
+           || CASE WHEN ascii(level) IN (9, 13, 43, 45, 61, 64) THEN '","''' ELSE '","' END || replace(level, '"', '""')
+           || '",' || size_bytes || ',' || has_pii || ',"' || array_to_string(pii_types, ' ') || '",' || token_count || ','
+           || sqs_blocks || ',' || coalesce('"' || replace(attributes::text, '"', '""') || '"', '') || ','
+           || coalesce(policy_version::text, ''), E'\n') FILTER (WHERE matches) AS text,
+       count(*) FILTER (WHERE matches) AS lines, (array_agg(received_at))[count(*)] AS received_at,
+       (array_agg(id))[count(*)] AS id, coalesce(bool_or(is_last), false) AS is_last,
+       coalesce(max(looked_at), 0) AS looked_at, coalesce(max(looked_bytes), 0) AS looked_bytes
+FROM page WHERE $0::boolean;
 
 -- name: look_end
 -- The last of the $4 lines after the position $2, $3; none where there are fewer.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -67,24 +67,31 @@ async def measured_quantities(
 
 
 async def quantities_of(connection: Connection, coverage: Coverage) -> Quantities:
+    totals = await totals_of(connection, coverage)
+    batched = await measured_counts(connection, coverage, [_BATCHES])
+    step = volume_step(totals.first_minute, totals.last_minute)
+    volumes = []
+    if totals.first_minute is not None:
+        volumes = await measured_series(connection, coverage.window, _ENTRIES, step)
+    return replace(
+        totals, sqs_batched=dict(sorted(batched[_BATCHES].items())), volumes=dict(volumes), volume_seconds=step
+    )
+
+
+async def totals_of(connection: Connection, coverage: Coverage) -> Quantities:
+    """Without how the lines came in: no batches, and no volumes. What a bill needs is in `quantities_of`."""
     scenario_id = coverage.window.scenario_id
     rows = await connection.fetch(SQL["summary_totals"], scenario_id, coverage.days, coverage.hours)
     for minutes in coverage.minute_ranges:
         rows += await connection.fetch(SQL["minute_totals"], scenario_id, *minutes)
-    batched = await measured_counts(connection, coverage, [_BATCHES])
     entries = [row for row in rows if (row["metric_type"], row["metric_name"]) == ("ingest", "entries")]
-    first = min((_epoch(row["first_minute"]) for row in entries), default=None)
-    last = max((_epoch(row["last_minute"]) for row in entries), default=None)
-    step = volume_step(first, last)
-    volumes = await measured_series(connection, coverage.window, _ENTRIES, step) if entries else []
     return Quantities.of_totals(
         (MetricTotal(row["metric_type"], row["metric_name"], row["value"]) for row in rows),
-        first,
-        last,
+        min((_epoch(row["first_minute"]) for row in entries), default=None),
+        max((_epoch(row["last_minute"]) for row in entries), default=None),
         sum(row["minutes"] for row in entries),
-        dict(sorted(batched[_BATCHES].items())),
-        {_epoch(start): count for start, count in volumes},
-        step,
+        {},
+        {},
     )
 
 
@@ -105,8 +112,8 @@ async def measured_counts(
 
 async def measured_series(
     connection: Connection, window: Window, metric: RollupMetric, step_seconds: int
-) -> list[tuple[datetime, int]]:
-    """Sums by steps from the epoch, in order; steps without traffic are left out."""
+) -> list[tuple[int, int]]:
+    """Sums by the start of their steps (epoch s), in order; steps without traffic are left out."""
     coverage = await find_coverage(connection, window, days=step_seconds % 86_400 == 0)
     if step_seconds % 3600:
         hours = sorted(coverage.hours_by_minute + coverage.hours)
@@ -117,9 +124,9 @@ async def measured_series(
         rows = await connection.fetch(SQL["summary_series"], window.scenario_id, coverage.days, coverage.hours, *wanted)
     for minutes in coverage.minute_ranges:
         rows += await connection.fetch(SQL["minute_series"], window.scenario_id, *minutes, *wanted)
-    sums: Counter[datetime] = Counter()
-    for timestamp, value in rows:
-        sums[timestamp] += value
+    sums: dict[int, int] = {}
+    for start, value in rows:
+        sums[start] = sums.get(start, 0) + value
     return sorted(sums.items())
 
 

@@ -59,7 +59,7 @@ GROUP BY 1, 2, 3;
 
 -- name: summary_series
 -- Metric $4, $5 over days $2 and hours $3, in steps of $6 seconds from the epoch.
-SELECT date_bin(make_interval(secs => $6), start, 'epoch') AS "timestamp", sum(value)::bigint AS value
+SELECT extract(epoch FROM date_bin(make_interval(secs => $6), start, 'epoch'))::bigint AS epoch, sum(value)::bigint AS value
 FROM scenario_summaries
 WHERE scenario_id = $1 AND (span = 'day' AND start = ANY ($2::timestamptz[]) OR span = 'hour' AND start = ANY ($3::timestamptz[]))
   AND metric_type = $4 AND metric_name = $5
@@ -67,7 +67,8 @@ GROUP BY 1;
 
 -- name: minute_series
 -- The same over the minutes from $2 to before $3.
-SELECT date_bin(make_interval(secs => $6), "timestamp", 'epoch') AS "timestamp", sum(value)::bigint AS value
+SELECT extract(epoch FROM date_bin(make_interval(secs => $6), "timestamp", 'epoch'))::bigint AS epoch,
+       sum(value)::bigint AS value
 FROM scenario_metrics
 WHERE scenario_id = $1 AND "timestamp" >= $2 AND "timestamp" < $3 AND metric_type = $4 AND metric_name = $5
 GROUP BY 1;

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from mockupaws.api.cursor import Position, decode_cursor, encode_cursor
 from mockupaws.api.errors import RefusedError
@@ -24,6 +25,7 @@ from mockupaws.api.logs import LOOK_AT, LogFilter, attributes_wanted, check_filt
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call
 from mockupaws.api.scenarios import find_scenario
+from mockupaws.api.streaming import Stream
 from mockupaws.runtime.postgres import Connection, is_retriable
 
 POLL_SECONDS = 0.5
@@ -80,21 +82,22 @@ async def tail_logs(call: Call) -> Response:
             position = Position(newest["received_at"], newest["id"]) if newest else None
         marks = await marks_wanted(call, reading.connection, query)
 
-    async def events() -> AsyncIterator[bytes]:
+    async def events() -> AsyncGenerator[bytes]:
         ticket = object()
         _open_tails.add(ticket)
         try:
-            async for event in _follow(call, query, binding, position, marks):
-                yield event
+            async with aclosing(_follow(call, query, binding, position, marks)) as followed:
+                async for event in followed:
+                    yield event
         finally:
             _open_tails.discard(ticket)
 
-    return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    return Stream(events(), "text/event-stream", {"X-Accel-Buffering": "no"})
 
 
 async def _follow(
     call: Call, query: TailQuery, binding: str, position: Position | None, marks: list[str] | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     scenario_id, secret = call.id("scenario_id"), call.services.settings.jwt_secret
     oldest_first = msgspec.structs.replace(query, order="asc")
     started = spoken = time.monotonic()

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from mockupaws.runtime.clock import Clock
-from mockupaws.runtime.errors import place_of
+from mockupaws.runtime.errors import PipelineError, place_of
 from mockupaws.runtime.http_checks import AllowedHosts, TrustedProxies, is_request_id, parse_origins
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import HTTP_REFUSALS, get_logger
@@ -33,8 +33,6 @@ Headers = list[tuple[bytes, bytes]]
 
 MAX_HEAD_BYTES = 32 * 1024
 """Of path, query and all headers together."""
-SEND_SECONDS = 60.0
-"""How long a client may leave a piece of a streamed answer unread."""
 PREFLIGHT_SECONDS = 600
 
 EDGE_ERRORS = (
@@ -64,6 +62,10 @@ _LOOKED_AT = frozenset(
 _log = get_logger(__name__)
 
 
+class SlowClientError(PipelineError):
+    """A client left a piece of a streamed answer unread for too long."""
+
+
 class HttpEdge:
     """Around an ASGI application; `scope["state"]["request_id"]` is then the request's id, as text."""
 
@@ -71,6 +73,7 @@ class HttpEdge:
         """Raises SettingsError."""
         self._app = app
         self._clock = clock
+        self._send_seconds = settings.http_send_seconds
         self._hosts = AllowedHosts(settings.http_allowed_hosts, listens_on)
         self._proxies = TrustedProxies.of(settings.http_trusted_proxies)
         self._origins = parse_origins(settings.http_allowed_origins)
@@ -90,7 +93,7 @@ class HttpEdge:
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         origins = given.get(b"origin", ())
         allowed_origin = origins[0] if len(origins) == 1 and origins[0] in self._origins else None
-        answer = _Answer(send, self._headers(request_id, scope["scheme"], allowed_origin))
+        answer = _Answer(send, self._headers(request_id, scope["scheme"], allowed_origin), self._send_seconds)
         refusal = self._refusal(scope, given, head_bytes)
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
@@ -111,6 +114,8 @@ class HttpEdge:
     async def _run(self, scope: Scope, receive: Receive, answer: _Answer, request_id: str) -> None:
         try:
             await self._app(scope, receive, answer.send)
+        except SlowClientError:
+            HTTP_REFUSALS.labels("slow_client").inc()  # cut off: what it got so far has no end, and it sees that
         except Exception as error:
             # The class alone: a message or traceback may quote what was sent.
             _log.error("request_failed", error=type(error).__name__, where=place_of(error))
@@ -158,8 +163,9 @@ class HttpEdge:
 class _Answer:
     """Sends with headers of ours, where the application didn't set them itself."""
 
-    def __init__(self, send: Send, headers: Headers) -> None:
+    def __init__(self, send: Send, headers: Headers, send_seconds: float) -> None:
         self._send = send
+        self._send_seconds = send_seconds
         self._headers = headers
         self.started = False
 
@@ -171,8 +177,11 @@ class _Answer:
             message["headers"] = [*own, *[header for header in self._headers if header[0] not in names]]
             await self._send(message)
         elif message.get("more_body"):
-            async with asyncio.timeout(SEND_SECONDS):
-                await self._send(message)
+            try:
+                async with asyncio.timeout(self._send_seconds):
+                    await self._send(message)
+            except TimeoutError:
+                raise SlowClientError from None
         else:
             await self._send(message)
 

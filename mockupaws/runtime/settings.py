@@ -89,7 +89,7 @@ class Settings:
     api_port: int = 8001
     """Port the API listens on."""
     api_workers: int = 1
-    """API processes sharing the port: some 200 reads a second each."""
+    """API processes sharing the port: a core serves some hundred reads a second."""
     api_max_connections: int = 1024
     """Connections of one API process; more wait to be accepted. At most what its file descriptors allow."""
 
@@ -104,6 +104,8 @@ class Settings:
     """How long a client may take to send the head of a request, and keep an idle connection; at most 10."""
     http_body_seconds: float = 30.0
     """How long a client may take to send a body."""
+    http_send_seconds: float = 60.0
+    """How long a client may leave a piece of a streamed answer (export, tail) unread before it is cut off."""
 
     limit_free_api_requests: int = 100
     """Calls of the API a minute for a tenant of the tier `free`; 0: no limit, here and below."""

@@ -256,7 +256,9 @@ AUDIT_ANCHOR_FAILURES = Counter(
 # Gateway and API
 
 HTTP_REFUSALS = Counter(
-    "mockupaws_http_refusals_total", "Requests refused before any route was looked for, by error code.", ["reason"]
+    "mockupaws_http_refusals_total",
+    "Requests refused before any route was looked for, by error code; slow_client: answers cut off.",
+    ["reason"],
 )
 
 # Limits

@@ -31,7 +31,7 @@ MAKE_LINES = """
                                size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes)
     SELECT $1, CASE WHEN n % 2 = 0 THEN $2::uuid ELSE md5((n % 20)::text)::uuid END,
            ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $3::timestamptz + n * interval '0.36 s',
-           'x', CASE WHEN n % 5000 = 0 THEN 'a Rare thing ' || n ELSE 'an ordinary line' END,
+           'x', CASE n % 5000 WHEN 0 THEN 'a Rare thing ' || n WHEN 2 THEN E'=1+"2",\n' ELSE 'an ordinary line' END,
            CASE n % 3 WHEN 0 THEN 'db' ELSE 'app' END, CASE n % 10 WHEN 0 THEN 'error' ELSE 'info' END, 100, n % 4 = 0,
            CASE WHEN n % 8 = 0 THEN '{EMAIL,IPV4}' WHEN n % 4 = 0 THEN '{EMAIL}' ELSE '{}' END::text[], 25, 1,
            jsonb_build_object('status', 200 + n % 3)
@@ -186,6 +186,16 @@ async def exports_hold_each_line(api: httpx.AsyncClient, path: str) -> None:
     text = await api.get(f"{path}/logs/export", params={"format": "csv"})
     rows = list(csv.DictReader(io.StringIO(text.text)))
     assert [row["id"] for row in rows] == [line["id"] for line in lines]
+    for row, line in zip(rows, lines, strict=True):
+        assert row["message"] == line["message"].replace("=1+", "'=1+")  # no formula
+        assert datetime.fromisoformat(row["received_at"]) == datetime.fromisoformat(line["received_at"])
+        assert row["pii_types"].split() == line["pii_types"]
+        assert json.loads(row["attributes"]) == line["attributes"]
+        assert (row["timestamp"], row["policy_version"]) == ("", "")
+        for name in ("message_hash", "source", "level", "size_bytes", "token_count", "sqs_blocks"):
+            assert row[name] == str(line[name])
+        assert row["has_pii"] == str(line["has_pii"]).lower()
+    assert sum(row["message"] == '\'=1+"2",\n' for row in rows) == 4
     none = await api.get(f"{path}/logs/export", params={"format": "parquet", "source": "nobody"})
     assert pq.read_table(io.BytesIO(none.content)).num_rows == 0
 

@@ -10,7 +10,6 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from mockupaws.runtime import http_edge
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.http_edge import Application, HttpEdge, Receive, Scope, Send
 from mockupaws.runtime.settings import Settings
@@ -177,8 +176,7 @@ async def test_a_failure_in_the_middle_cuts_the_answer_short() -> None:
     assert (await call(breaking))[::2] == (200, b"half")
 
 
-async def test_a_client_that_stops_reading_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_edge, "SEND_SECONDS", 0.01)
+async def test_a_client_that_stops_reading_is_let_go() -> None:
     ended = False
 
     async def endless(scope: Scope, receive: Receive, send: Send) -> None:
@@ -198,5 +196,5 @@ async def test_a_client_that_stops_reading_is_let_go(monkeypatch: pytest.MonkeyP
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "scheme": "http", "client": None,
              "headers": [(b"host", b"localhost")]}  # fmt: skip
-    await HttpEdge(endless, Settings(), "127.0.0.1", SystemClock())(scope, nothing, stuck)
+    await HttpEdge(endless, Settings(http_send_seconds=0.01), "127.0.0.1", SystemClock())(scope, nothing, stuck)
     assert ended
