@@ -6,7 +6,7 @@ PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; d
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
 UNIT := tests/unit tests/contract tests/accuracy
 
-.PHONY: help up down status clean test test-unit check format bench bench-peers bench-analysis bench-processor bench-sinks bench-reads accuracy fuzz-api drill soak mutations leak-hunt lock ready ready-to-test
+.PHONY: help up down status clean test test-unit check format bench bench-peers bench-gateway bench-analysis bench-processor bench-sinks bench-reads accuracy fuzz-api drill soak mutations leak-hunt lock ready ready-to-test
 .DEFAULT_GOAL := help
 
 help: ## Shows this list
@@ -48,6 +48,9 @@ bench: ready-to-test ## Measures the whole way: lines/s, latencies, CPU and memo
 
 bench-peers: ready-to-test ## Ours, a naive pipeline and rsyslog where it is installed, in one run; prints the ratios
 	@$(VENV)/bin/python -m tests.benchmarks.bench_peers $(ARGS)
+
+bench-gateway: ready-to-test ## Measures the gateway alone, with real Kafka: µs a request and a line, beside its libraries
+	@$(VENV)/bin/python -m tests.benchmarks.bench_gateway
 
 bench-analysis: ready-to-test ## Measures the analysis of a line alone: µs by kind of line
 	@$(VENV)/bin/python -m tests.benchmarks.bench_analysis

@@ -39,8 +39,8 @@ class AcceptedRequests:
         self._execute = self._circuit.guard(self._execute_unguarded)
         self._timeout_seconds = timeout_seconds
         self._local: OrderedDict[bytes, bytes] = OrderedDict()
-        self._writes: dict[UUID, list[tuple[str, int | bytes, int]]] = {}
-        """By tenant: key, value and how many seconds it is kept."""
+        self._writes: dict[UUID, list[tuple[UUID, int, bytes | None]]] = {}
+        """By tenant: request, accepted entries and its body's hash, where it had a key."""
         self._waiting = 0
         self._writer: asyncio.Task[None] | None = None
 
@@ -69,10 +69,7 @@ class AcceptedRequests:
         if self._redis is None or self._waiting >= MAX_WRITES:
             return
         self._waiting += 1
-        writes = self._writes.setdefault(tenant_id, [])
-        writes.append((f"receipt:{{{tenant_id}}}:{request_id}", accepted, RECEIPT_SECONDS))
-        if keyed_body_hash is not None:
-            writes.append((f"idempotency:{{{tenant_id}}}:{request_id}", keyed_body_hash, IDEMPOTENCY_SECONDS))
+        self._writes.setdefault(tenant_id, []).append((request_id, accepted, keyed_body_hash))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write(self._redis))
 
@@ -87,9 +84,16 @@ class AcceptedRequests:
         while self._writes:
             by_tenant, self._writes, self._waiting = self._writes, {}, 0
             pipeline = redis.pipeline(transaction=False)
-            for writes in by_tenant.values():
-                keys = [key for key, _, _ in writes]
-                pipeline.eval(_SET_ALL, len(keys), *keys, *[part for _, *parts in writes for part in parts])
+            for tenant_id, writes in by_tenant.items():
+                keys: list[str] = []
+                arguments: list[int | bytes] = []
+                for request_id, accepted, keyed_body_hash in writes:
+                    keys.append(f"receipt:{{{tenant_id}}}:{request_id}")
+                    arguments += (accepted, RECEIPT_SECONDS)
+                    if keyed_body_hash is not None:
+                        keys.append(f"idempotency:{{{tenant_id}}}:{request_id}")
+                        arguments += (keyed_body_hash, IDEMPOTENCY_SECONDS)
+                pipeline.eval(_SET_ALL, len(keys), *keys, *arguments)
             with contextlib.suppress(*REDIS_UNAVAILABLE):
                 await self._execute(pipeline)
 
