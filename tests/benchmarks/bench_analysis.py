@@ -13,6 +13,7 @@ from resource import RUSAGE_SELF, getrusage
 from tempfile import TemporaryDirectory
 from time import process_time
 
+from mockupaws.runtime.huge_pages import use_huge_pages
 from mockupaws.schemas.requests import Entry, IngestRequest, decode_bundle, encode_request, join_bundle
 from mockupaws.stream_processors.analyse_entries import Analyser
 from mockupaws.stream_processors.detect_pii.scan import Scanner
@@ -147,6 +148,7 @@ def main() -> None:
             f"start-up, compiling {_start_up(Path(folder)):.2f} s CPU, from the kept file {_start_up(Path(folder)):.2f} s"
         )
     analyser = Analyser()
+    use_huge_pages()  # as the processor does
     for name, line, lines, attributes in (
         ("production mix, 5 % personal", _production, LINES, False),
         ("the same with attributes", _production, LINES, True),
