@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
@@ -41,6 +41,15 @@ TENANT, SCENARIO = uuid.UUID(int=1), uuid.UUID(int=2)
 POLL_SECONDS = 0.1
 DEADLINE_SECONDS = 240.0
 _COPY_LINES = 20_000
+_STORE_LINES = """
+INSERT INTO scenario_logs (tenant_id, scenario_id, id, received_at, message_hash, message_preview, source, level,
+                           size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes)
+SELECT $1::uuid, $2::uuid, gen_random_uuid(), now() - number * interval '1 millisecond', sha256(int8send(number)),
+       rpad('line ' || number, 150, '.'), 'checkout', 'info', 250, false, '{}', 60, 1, '{"host": "node-1", "ms": 7}'
+FROM generate_series($3::bigint, 1, -1) AS number"""
+_STORE_REQUESTS = """
+INSERT INTO applied_requests (sink, request_id, body_hash)
+SELECT sink, gen_random_uuid(), '\\x00' FROM generate_series(1, $1::bigint), unnest(ARRAY['postgres', 'parquet']) AS sink"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +70,12 @@ class Use:
 
 
 class Bench:
-    def __init__(self, services: Installation, folder: Path) -> None:
+    def __init__(self, services: Installation, folder: Path, stored_lines: int) -> None:
         self._services = services
         self._folder = folder
         self._templates = analysed_templates(TENANT, SCENARIO)
         self._number = 0
-        self.prepare: Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[None]] | None = None
+        self._stored_lines = stored_lines
 
     async def new_feed(self) -> Feed:
         self._number += 1
@@ -76,10 +85,8 @@ class Bench:
         settings = await own_installation(self._services, name, home)
         given = {name: text for name, text in os.environ.items() if name.startswith(PREFIX)}
         settings = Settings.from_environ(settings.to_environ() | given)
-        if self.prepare is not None:
-            connection = await asyncpg.connect(settings.postgres_owner_url)
-            await self.prepare(connection)
-            await connection.close()
+        if self._stored_lines:
+            await _store_before(settings, self._stored_lines)
         return Feed(settings, self._templates)
 
     async def drained(self, sink: str, lines: int, requests_in_record: int) -> Use:
@@ -117,6 +124,15 @@ class Bench:
         state = read_state(self._services.state_file)
         assert state is not None
         return {p["name"]: p["pid"] for p in state["processes"] if p["name"] in ("postgres", "kafka") and p["pid"]}
+
+
+async def _store_before(settings: Settings, lines: int) -> None:
+    """Lines of the same scenario and month, a millisecond apart, and their requests."""
+    connection = await asyncpg.connect(settings.postgres_owner_url)
+    await connection.execute("SELECT set_config('app.current_tenant', $1, false)", str(TENANT))
+    await connection.execute(_STORE_LINES, TENANT, SCENARIO, lines, timeout=DEADLINE_SECONDS)
+    await connection.execute(_STORE_REQUESTS, lines // LINES_IN_BODY, timeout=DEADLINE_SECONDS)
+    await connection.close()
 
 
 @dataclass
@@ -242,6 +258,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=16_000, help="lines a second to follow; 0: don't")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to follow")
     parser.add_argument("--sinks", nargs="*", default=["postgres", "parquet"])
+    parser.add_argument("--stored-lines", type=int, default=0, help="stand in the partition before, 100 a request")
     parser.add_argument("--no-calls", dest="calls", action="store_false", help="don't measure library calls alone")
     arguments = parser.parse_args()
     with (
@@ -249,7 +266,7 @@ def main() -> None:
         running_services(Path(name) / "services") as services,
     ):
         print(f"machine: {machine()}")
-        asyncio.run(run(Bench(services, Path(name)), arguments))
+        asyncio.run(run(Bench(services, Path(name), arguments.stored_lines), arguments))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
+from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
@@ -21,7 +25,7 @@ from mockupaws.sinks.dead_letters.rows import time_of
 
 HOUR_US = 3600 * 1_000_000
 ROW_GROUP_LINES = 50_000
-_CONSTANT_COLUMNS = ("tenant_id", "scenario_id", "request_id", "policy_version")
+_CONSTANT_COLUMNS = ("tenant_id", "scenario_id", "request_id")
 
 
 class ObjectRefusedError(PermanentError):
@@ -121,22 +125,54 @@ def build_object(key: GroupKey, group: Sequence[LocatedRequest]) -> ArchiveObjec
 
 def build_table(requests: Sequence[AnalysedRequest]) -> pa.Table:
     """One row a line; sorted by received_at, id where the requests are."""
-    columns: dict[str, list[object]] = {name: [] for name in ARCHIVE_SCHEMA.names}
-    for request in requests:
-        lines = request.lines
-        count = len(lines.index)
-        ids = EntryIds(request.request_id, request.received_at_us)
-        for name in _CONSTANT_COLUMNS:
-            columns[name] += [getattr(request, name)] * count
-        columns["received_at"] += [request.received_at_us] * count
-        columns["id"] += [ids[index] for index in lines.index]
-        columns["timestamp"] += lines.timestamp_us
-        columns["pii_types"] += [types_of_mask(mask) for mask in lines.pii_mask]
-        for name in ("message", "message_hash", "source", "level", "attributes", "size_bytes", "token_count"):
-            columns[name] += getattr(lines, name)
-        columns["sqs_blocks"] += lines.sqs_blocks
-    return pa.Table.from_arrays(
-        [pa.array(columns[field.name], field.type) for field in ARCHIVE_SCHEMA], schema=ARCHIVE_SCHEMA
+    counts = [len(request.lines.index) for request in requests]
+    columns: dict[str, pa.Array] = {
+        name: _fixed_width(ARCHIVE_SCHEMA.field(name).type, _repeated([getattr(r, name) for r in requests], counts))
+        for name in _CONSTANT_COLUMNS
+    }
+    columns["id"] = _fixed_width(ARCHIVE_SCHEMA.field("id").type, b"".join(chain.from_iterable(map(_ids, requests))))
+    received_at = _repeated([request.received_at_us.to_bytes(8, sys.byteorder) for request in requests], counts)
+    columns["received_at"] = _fixed_width(ARCHIVE_SCHEMA.field("received_at").type, received_at)
+    versions = _repeated([request.policy_version.to_bytes(4, sys.byteorder) for request in requests], counts)
+    columns["policy_version"] = _fixed_width(pa.int32(), versions)
+    columns["message_hash"] = _fixed_width(pa.binary(32), b"".join(_column(requests, "message_hash")))
+    for name in ("size_bytes", "token_count", "sqs_blocks"):
+        columns[name] = _fixed_width(pa.int32(), array("i", _column(requests, name)))
+    columns["timestamp"] = pa.array(_column(requests, "timestamp_us"), ARCHIVE_SCHEMA.field("timestamp").type)
+    for name in ("message", "source", "level", "attributes"):
+        columns[name] = pa.array(_column(requests, name), pa.string())
+    columns["pii_types"] = _findings(_column(requests, "pii_mask"))
+    return pa.Table.from_arrays([columns[name] for name in ARCHIVE_SCHEMA.names], schema=ARCHIVE_SCHEMA)
+
+
+def _column(requests: Sequence[AnalysedRequest], name: str) -> list[Any]:
+    return list(chain.from_iterable([getattr(request.lines, name) for request in requests]))
+
+
+def _repeated(values: Sequence[bytes], counts: Sequence[int]) -> bytes:
+    """Each value once for each line of its request."""
+    return b"".join([value * count for value, count in zip(values, counts, strict=True)])
+
+
+def _ids(request: AnalysedRequest) -> list[bytes]:
+    ids = EntryIds(request.request_id, request.received_at_us)
+    return [ids[index] for index in request.lines.index]
+
+
+def _fixed_width(kind: pa.DataType, values: bytes | array[int]) -> pa.Array:
+    """Values without nulls, one after the other, as they are: nothing is converted value by value."""
+    stored = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    buffer = pa.py_buffer(values)
+    column = pa.Array.from_buffers(stored, buffer.size * 8 // stored.bit_width, [None, buffer])
+    return pa.ExtensionArray.from_storage(kind, column) if stored is not kind else column
+
+
+def _findings(masks: Sequence[int]) -> pa.Array:
+    """Few masks are different ones, so their lists of types are made once each."""
+    places = {mask: place for place, mask in enumerate(dict.fromkeys(masks))}
+    kind = ARCHIVE_SCHEMA.field("pii_types").type
+    return pa.array([types_of_mask(mask) for mask in places], kind).take(
+        _fixed_width(pa.int32(), array("i", map(places.__getitem__, masks)))
     )
 
 
