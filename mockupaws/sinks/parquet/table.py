@@ -126,7 +126,7 @@ def build_object(key: GroupKey, group: Sequence[LocatedRequest]) -> ArchiveObjec
 def build_table(requests: Sequence[AnalysedRequest]) -> pa.Table:
     """One row a line; sorted by received_at, id where the requests are."""
     counts = [len(request.lines.index) for request in requests]
-    columns: dict[str, pa.Array] = {
+    columns: dict[str, pa.Array[Any]] = {
         name: _fixed_width(ARCHIVE_SCHEMA.field(name).type, _repeated([getattr(r, name) for r in requests], counts))
         for name in _CONSTANT_COLUMNS
     }
@@ -159,21 +159,21 @@ def _ids(request: AnalysedRequest) -> list[bytes]:
     return [ids[index] for index in request.lines.index]
 
 
-def _fixed_width(kind: pa.DataType, values: bytes | array[int]) -> pa.Array:
+def _fixed_width(kind: pa.DataType, values: bytes | array[int]) -> pa.Array[Any]:
     """Values without nulls, one after the other, as they are: nothing is converted value by value."""
-    stored = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
     buffer = pa.py_buffer(values)
-    column = pa.Array.from_buffers(stored, buffer.size * 8 // stored.bit_width, [None, buffer])
-    return pa.ExtensionArray.from_storage(kind, column) if stored is not kind else column
+    stored: Any = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    column: pa.Array[Any] = pa.Array.from_buffers(stored, buffer.size * 8 // stored.bit_width, [None, buffer])
+    return pa.ExtensionArray.from_storage(kind, column) if isinstance(kind, pa.BaseExtensionType) else column
 
 
-def _findings(masks: Sequence[int]) -> pa.Array:
+def _findings(masks: Sequence[int]) -> pa.Array[Any]:
     """Few masks are different ones, so their lists of types are made once each."""
     places = {mask: place for place, mask in enumerate(dict.fromkeys(masks))}
     kind = ARCHIVE_SCHEMA.field("pii_types").type
-    return pa.array([types_of_mask(mask) for mask in places], kind).take(
-        _fixed_width(pa.int32(), array("i", map(places.__getitem__, masks)))
-    )
+    lists: pa.Array[Any] = pa.array([types_of_mask(mask) for mask in places], kind)
+    taken: pa.Array[Any] = lists.take(_fixed_width(pa.int32(), array("i", map(places.__getitem__, masks))))
+    return taken
 
 
 def _first_id(request: AnalysedRequest) -> bytes:
