@@ -151,7 +151,7 @@ async def _pages(call: Call, scenario_id: UUID, marks: list[str] | None) -> Asyn
             row = await connection.fetchrow(statement, *arguments, query.format != "ndjson")
             assert row is not None
         if is_selective(query):
-            call.services.look_budget.take(call.tenant_id, row["looked_bytes"] + plan.filter_bytes)
+            call.services.look_budget.take(call.tenant_id, row["looked_bytes"] + plan.looked_bytes)
         yield (row["text"] or "").encode()
         if row["lines"] == PAGE or row["looked_at"] >= LOOK_AT:
             position = Position(row["received_at"], row["id"])

@@ -206,12 +206,15 @@ async def fetch_page(
     if found.end is None:
         return found
     left = limit - len(found.rows)
+    if len(found.rows) * LOOK_AT >= limit * FIRST_LOOK:  # common enough to fill the page as lines come: no filter helps
+        more = await _walk(connection, scenario_id, query, found.end, left, marks, LOOK_AT, [window])
+        return FoundLines(found.rows + more.rows, more.end, found.looked_bytes + more.looked_bytes)
     plan = await plan_search(
         connection, scenario_id, wanted, window_of(query, found.end), newest_first=query.order == "desc"
     )
     more = await _walk(connection, scenario_id, query, found.end, left, marks, max(FILTERED_LOOK, left), plan.spans)
     end = more.end if more.end is not None or len(more.rows) >= left else plan.end
-    return FoundLines(found.rows + more.rows, end, found.looked_bytes + plan.filter_bytes + more.looked_bytes)
+    return FoundLines(found.rows + more.rows, end, found.looked_bytes + plan.looked_bytes + more.looked_bytes)
 
 
 async def _walk(

@@ -21,6 +21,8 @@ MAX_BLOCKS = 5_000
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
+_BYTES_AS_DEAR = 8
+"""Bytes of filters are asked in the time in which one byte of text is looked at."""
 _FIRST_ID, _LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
 
 
@@ -46,7 +48,8 @@ class SearchPlan:
     """In the order of the search; no line outside of them has what is wanted."""
     end: Position | None
     """Where the plan ends before all blocks were asked."""
-    filter_bytes: int
+    looked_bytes: int
+    """What asking the filters cost, in bytes of text that are as dear to look at."""
 
 
 def wanted_of(text: str | None, attributes: str | None, marks: Sequence[str] | None) -> Wanted | None:
@@ -106,7 +109,7 @@ async def plan_search(
             if may_hold and since in valid
         ]
     spans = spans_to_look_at(window, covered, candidates)
-    return SearchPlan(spans if not newest_first else spans[::-1], end, found["bytes"])
+    return SearchPlan(spans if not newest_first else spans[::-1], end, found["bytes"] // _BYTES_AS_DEAR)
 
 
 async def _unchanged(

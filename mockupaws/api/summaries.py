@@ -19,6 +19,7 @@ from mockupaws.schemas.distributions import Counts
 from mockupaws.schemas.rollups import ROLLUP_METRICS, RollupMetric
 
 _HOUR = timedelta(hours=1)
+_HOUR_SECONDS = 3600
 _BATCHES = ("sqs", "blocks")
 _ENTRIES = next(metric for metric in ROLLUP_METRICS if metric[:2] == ("ingest", "entries"))
 
@@ -70,12 +71,8 @@ async def quantities_of(connection: Connection, coverage: Coverage) -> Quantitie
     totals = await totals_of(connection, coverage)
     batched = await measured_counts(connection, coverage, [_BATCHES])
     step = volume_step(totals.first_minute, totals.last_minute)
-    volumes = []
-    if totals.first_minute is not None:
-        volumes = await measured_series(connection, coverage.window, _ENTRIES, step)
-    return replace(
-        totals, sqs_batched=dict(sorted(batched[_BATCHES].items())), volumes=dict(volumes), volume_seconds=step
-    )
+    volumes = await _volumes(connection, coverage, step) if totals.first_minute is not None else {}
+    return replace(totals, sqs_batched=dict(sorted(batched[_BATCHES].items())), volumes=volumes, volume_seconds=step)
 
 
 async def totals_of(connection: Connection, coverage: Coverage) -> Quantities:
@@ -93,6 +90,22 @@ async def totals_of(connection: Connection, coverage: Coverage) -> Quantities:
         {},
         {},
     )
+
+
+async def _volumes(connection: Connection, coverage: Coverage, step_seconds: int) -> dict[int, int]:
+    """Lines by the second their stretch begins at, in order."""
+    window = coverage.window
+    if step_seconds != _HOUR_SECONDS:
+        return dict(await measured_series(connection, window, _ENTRIES, step_seconds))
+    wanted = _ENTRIES.metric_type, _ENTRIES.metric_name
+    row = await connection.fetchrow(SQL["hour_series"], window.scenario_id, window.since, window.to, *wanted)
+    assert row is not None
+    sums = Counter(dict(zip(row["hours"], row["sums"], strict=True)))
+    for minutes in coverage.minute_ranges:  # of all hours without a summary that serves: days serve only if theirs do
+        rows = await connection.fetch(SQL["minute_series"], window.scenario_id, *minutes, *wanted, float(step_seconds))
+        for start, count in rows:
+            sums[start] += count
+    return dict(sorted(sums.items()))
 
 
 async def measured_counts(

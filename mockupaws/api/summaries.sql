@@ -65,6 +65,14 @@ WHERE scenario_id = $1 AND (span = 'day' AND start = ANY ($2::timestamptz[]) OR 
   AND metric_type = $4 AND metric_name = $5
 GROUP BY 1;
 
+-- name: hour_series
+-- Metric $4, $5 of each hour of the window $2 to $3 (null: without bound) whose summary is up to date, as two lists: seconds
+-- from the epoch, and sums. Of months there are thousands, which as rows would cost the reader more than the server.
+SELECT coalesce(array_agg(extract(epoch FROM hour)::bigint), '{}') AS hours, coalesce(array_agg(s.value), '{}') AS sums
+FROM scenario_hours AS h JOIN scenario_summaries AS s ON s.scenario_id = $1 AND s.span = 'hour' AND s.start = h.hour
+WHERE h.scenario_id = $1 AND h.folded = h.changes AND ($2::timestamptz IS NULL OR h.hour >= $2)
+  AND ($3::timestamptz IS NULL OR h.hour + interval '1 hour' <= $3) AND s.metric_type = $4 AND s.metric_name = $5;
+
 -- name: minute_series
 -- The same over the minutes from $2 to before $3.
 SELECT extract(epoch FROM date_bin(make_interval(secs => $6), "timestamp", 'epoch'))::bigint AS epoch,

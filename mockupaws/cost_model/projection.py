@@ -74,7 +74,8 @@ def project_month(quantities: Quantities, growth: Growth) -> Projected:
         return Factors(nothing, nothing, nothing), empty
     hours = _hours_of_day(quantities) if span >= DAY_SECONDS and quantities.volume_seconds == HOUR_SECONDS else []
     plain = Fraction(MONTH_SECONDS, span)
-    likely = sum(hours, nothing) * MONTH_SECONDS / DAY_SECONDS / quantities.entries if hours else plain
+    day = sum(hours, nothing)
+    likely = day * MONTH_SECONDS / DAY_SECONDS / quantities.entries if hours else plain
     stretches, unit = _stretches(quantities)
     error = _relative_error(stretches)
     likely *= (1 + Fraction(growth.share_per_month)) ** growth.months
@@ -89,7 +90,7 @@ def project_month(quantities: Quantities, growth: Growth) -> Projected:
         stretches=len(stretches) if len(stretches) >= MIN_STRETCHES else 0,
         stretch=_UNITS.get(unit, "") if len(stretches) >= MIN_STRETCHES else "",
         by_hour_of_day=bool(hours),
-        hour_shares=[_decimal(lines / sum(hours)) for lines in hours],
+        hour_shares=[_decimal(lines / day) for lines in hours],
         busiest_stretch_to_mean=_decimal(Fraction(max(stretches)) / mean) if mean else Decimal(0),
     )
 

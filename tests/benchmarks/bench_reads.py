@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -28,12 +29,13 @@ import httpx
 import psutil
 import uvloop
 
+from mockupaws.archive.filter_texts import TextFiltering
 from mockupaws.archive.fold_rollups import fold_rollups
 from mockupaws.runtime import api_keys
 from mockupaws.runtime.embedded.installation import Installation
 from mockupaws.runtime.settings import Settings
 from tests.benchmarks.many_readers import read_by_many
-from tests.benchmarks.read_dataset import END, read_dataset, scenario_id, tenant_id
+from tests.benchmarks.read_dataset import END, FIRST, read_dataset, scenario_id, tenant_id
 from tests.running_stack import free_ports
 
 REQUESTS = int(os.environ.get("REQUESTS", "100"))
@@ -59,8 +61,12 @@ CASES: list[tuple[str, str, Callable[[], dict[str, Any]], int]] = [
     ("page, level=error", "/logs", lambda: {"to": window(MONTH)["to"], "level": "error"}, 50),
     ("page, q of one line in 20", "/logs", lambda: {"to": window(MONTH)["to"], "q": "deadlock"}, 200),
     ("page, q of one line in 10,000", "/logs", lambda: {"to": window(MONTH)["to"], "q": "quarantine"}, 200),
+    ("page, q of no line", "/logs", lambda: {"to": window(MONTH)["to"], "q": f"{_random.getrandbits(64):016x}"}, 200),
     ("summary of 30 days", "/summary", lambda: window(MONTH), 100),
     ("costs of all", "/costs", dict, 100),
+    ("sensitivity of all", "/costs/sensitivity", dict, 100),
+    ("suggestions for all", "/costs/suggestions", dict, 100),
+    ("comparison of all with itself", "/costs/compare", lambda: {"with": "own"}, 100),
     ("series of 30 days by hour", "/metrics", lambda: {**window(MONTH), "step": "1h"}, 100),
     ("series of 30 days by day", "/metrics", lambda: {**window(MONTH), "step": "1d"}, 100),
     ("profile of 14 days", "/profile", lambda: window(FORTNIGHT), 100),
@@ -102,6 +108,10 @@ async def _reads(client: httpx.AsyncClient, used: _CpuTimes) -> None:
         _print(name, times, goal, used.since_last(REQUESTS))
     times = [await _what_if(client, number) for number in _tenants(REQUESTS)]
     _print("what-if of all", times, 100, used.since_last(REQUESTS))
+    rare = [(number, await _word_of_one_line(client, number)) for number in _tenants(REQUESTS)]
+    used.since_last(1)
+    times = [await _timed(client, number, "/logs", {"q": word}) for number, word in rare]
+    _print("page, q of one of all lines", times, 200, used.since_last(REQUESTS))
 
 
 def _tenants(count: int) -> list[int]:
@@ -150,6 +160,7 @@ async def _api(installation: Installation) -> AsyncIterator[tuple[httpx.AsyncCli
         installation.settings, api_port=free_ports(1)[0], api_workers=API_WORKERS, redis_url=""
     )
     await fold_rollups(settings, END + timedelta(days=1))
+    await TextFiltering(settings).run_once(END + timedelta(days=3), seconds=3600)
     keys = await _make_keys(settings)
     process = _start_api(settings)
     limits = httpx.Limits(max_connections=READERS, max_keepalive_connections=READERS)
@@ -205,7 +216,18 @@ def _path(number: int, suffix: str) -> tuple[str, dict[str, str]]:
 
 async def _timed(client: httpx.AsyncClient, number: int, suffix: str, params: dict[str, Any]) -> float:
     path, headers = _path(number, suffix)
+    if params.get("with") == "own":
+        params["with"] = str(scenario_id(number))
     return await _time(client.get(path, params=params, headers=headers))
+
+
+async def _word_of_one_line(client: httpx.AsyncClient, number: int) -> str:
+    """The number in one of the tenant's first lines, which hardly another has."""
+    path, headers = _path(number, "/logs")
+    moment = FIRST + timedelta(days=1, seconds=_random.randrange(86_400))
+    page = (await client.get(path, headers=headers, params={"to": moment.isoformat(), "limit": 1})).json()
+    numbers: list[str] = re.findall(r"\d{6,}", page["logs"][0]["message"])
+    return max(numbers or ["none"], key=len)
 
 
 async def _what_if(client: httpx.AsyncClient, number: int) -> float:
