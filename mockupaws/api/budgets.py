@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
@@ -64,6 +64,8 @@ class BudgetChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     thresholds: Thresholds | UnsetType = UNSET
     window_days: WindowDays | UnsetType = UNSET
     webhook_url: WebhookUrl | UnsetType = UNSET
+    new_webhook_secret: bool = False
+    """Signs with another secret from now on; also what signs the webhook of a budget from before there were secrets."""
     emails: Emails | UnsetType = UNSET
 
 
@@ -76,10 +78,16 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: list[int]
     window_days: int
     webhook_url: str
+    webhook_signed: bool
     emails: list[str]
     version: int
     created_at: datetime
     updated_at: datetime
+
+
+class ChangedBudget(Budget, frozen=True, kw_only=True, omit_defaults=True):
+    webhook_secret: str | None = None
+    """What its webhook is signed with; only in the answer that made it."""
 
 
 class Budgets(msgspec.Struct, frozen=True):
@@ -115,6 +123,7 @@ class BudgetAlerts(msgspec.Struct, frozen=True):
 async def create_budget(call: Call) -> Response:
     body: NewBudget = call.body
     _check(body.limit, body.webhook_url)
+    secret = _mint_secret() if body.webhook_url else None
     async with call.services.databases.write(call.tenant_id) as connection:
         await find_scenario(connection, body.scenario_id)
         if await connection.fetchval(SQL["count_budgets"]) >= MAX_BUDGETS:
@@ -131,10 +140,11 @@ async def create_budget(call: Call) -> Response:
             body.window_days,
             body.webhook_url,
             _emails(body.emails),
+            secret or "",
         )
         assert row is not None
         await record(call, connection, "budget.created", row["id"], after=_budget(row))
-    return answer(bill_document(_budget(row)), 201, {"Location": f"/api/v1/budgets/{row['id']}"})
+    return answer(_changed(row, secret), 201, {"Location": f"/api/v1/budgets/{row['id']}"})
 
 
 async def list_budgets(call: Call) -> Response:
@@ -175,6 +185,7 @@ async def change_budget(call: Call) -> Response:
         )
         url = row["webhook_url"] if change.webhook_url is UNSET else change.webhook_url
         _check(after.limit, url)
+        secret = _mint_secret() if url and (change.new_webhook_secret or not before.webhook_signed) else None
         changed = await connection.fetchrow(
             SQL["update_budget"],
             before.id,
@@ -185,11 +196,12 @@ async def change_budget(call: Call) -> Response:
             after.window_days,
             url,
             _emails(after.emails),
+            secret,
         )
         if changed is None:
             raise RefusedError("version_conflict", f"the budget is at version {before.version}: read it again")
         await record(call, connection, "budget.changed", before.id, before=before, after=_budget(changed))
-    return answer(bill_document(_budget(changed)))
+    return answer(_changed(changed, secret))
 
 
 async def delete_budget(call: Call) -> Response:
@@ -225,6 +237,14 @@ def _check(limit: Decimal, webhook_url: str) -> None:
             parse_url(webhook_url)
         except UrlRefusedError as error:
             raise RefusedError("invalid_body", f"`$.webhook_url`: {error}") from None
+
+
+def _mint_secret() -> str:
+    return "whs_" + secrets.token_urlsafe(32)
+
+
+def _changed(row: asyncpg.Record, secret: str | None) -> Any:
+    return bill_document(ChangedBudget(**msgspec.structs.asdict(_budget(row)), webhook_secret=secret))
 
 
 def _emails(addresses: list[str]) -> list[str]:

@@ -66,27 +66,32 @@ SELECT count(*) FROM budgets WHERE deleted_at IS NULL;
 
 -- name: insert_budget
 -- A new budget.
-INSERT INTO budgets (tenant_id, id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url, emails)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-RETURNING id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url, emails, version, created_at, updated_at;
+INSERT INTO budgets (tenant_id, id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url, emails,
+                     webhook_secret)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+RETURNING id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url,
+       webhook_secret <> '' AS webhook_signed, emails, version, created_at, updated_at;
 
 -- name: list_budgets
 -- The tenant's, oldest first; it may have no more than a hundred.
-SELECT id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url, emails, version, created_at, updated_at
+SELECT id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url,
+       webhook_secret <> '' AS webhook_signed, emails, version, created_at, updated_at
 FROM budgets WHERE deleted_at IS NULL ORDER BY created_at, id;
 
 -- name: find_budget
 -- One budget.
-SELECT id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url, emails, version, created_at, updated_at
+SELECT id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url,
+       webhook_secret <> '' AS webhook_signed, emails, version, created_at, updated_at
 FROM budgets WHERE id = $1 AND deleted_at IS NULL;
 
 -- name: update_budget
 -- Changes a budget that still has the version the caller read.
 UPDATE budgets
 SET name = $3, "limit" = $4, thresholds = $5, window_days = $6, webhook_url = $7, emails = $8, version = version + 1,
-    updated_at = now()
+    webhook_secret = coalesce($9, webhook_secret), updated_at = now()
 WHERE id = $1 AND version = $2 AND deleted_at IS NULL
-RETURNING id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url, emails, version, created_at, updated_at;
+RETURNING id, scenario_id, name, metric, "limit", thresholds, window_days, webhook_url,
+       webhook_secret <> '' AS webhook_signed, emails, version, created_at, updated_at;
 
 -- name: delete_budget
 -- Its alerts stay for whoever looks them up.

@@ -143,7 +143,7 @@ async def _tell(
     webhook_at, email_at = row["webhook_sent_at"], row["email_sent_at"]
     if row["webhook_url"] and webhook_at is None:
         try:
-            await post_alert(calls, row["webhook_url"], alert_document(row))
+            await post_alert(calls, row["webhook_url"], alert_document(row), row["webhook_secret"], now)
             webhook_at = now
         except UrlRefusedError as error:
             errors.append(str(error))

@@ -19,7 +19,8 @@ RETURNING true;
 -- Up to $2 alerts of budgets that still are, to be sent by $1, each put off as long as its attempts say, so that nobody else
 -- takes it meanwhile.
 WITH due AS (
-    SELECT a.tenant_id, a.id, b.id AS budget_id, b.name, b.metric, b.webhook_url, b.emails, b.scenario_id, s.name AS scenario
+    SELECT a.tenant_id, a.id, b.id AS budget_id, b.name, b.metric, b.webhook_url, b.webhook_secret, b.emails,
+           b.scenario_id, s.name AS scenario
     FROM budget_alerts AS a JOIN budgets AS b ON (b.tenant_id, b.id) = (a.tenant_id, a.budget_id)
     JOIN scenarios AS s ON s.id = b.scenario_id AND s.tenant_id = b.tenant_id
     WHERE a.next_attempt_at <= $1 AND b.deleted_at IS NULL
@@ -29,7 +30,7 @@ UPDATE budget_alerts AS a
 SET attempts = a.attempts + 1, next_attempt_at = $1::timestamptz + make_interval(mins => (2 ^ least(a.attempts, 10))::integer)
 FROM due WHERE (a.tenant_id, a.id) = (due.tenant_id, due.id)
 RETURNING a.tenant_id, a.id, a.threshold, a.amount, a."limit", a.complete, a.period, a.created_at, a.attempts,
-          a.webhook_sent_at, a.email_sent_at, due.budget_id, due.name, due.metric, due.webhook_url, due.emails,
+          a.webhook_sent_at, a.email_sent_at, due.budget_id, due.name, due.metric, due.webhook_url, due.webhook_secret, due.emails,
           due.scenario_id, due.scenario;
 
 -- name: note_sending

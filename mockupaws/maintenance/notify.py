@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import smtplib
 import ssl
+from datetime import datetime
 from email.message import EmailMessage
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,6 +19,7 @@ from mockupaws.runtime.outgoing_url import OutgoingCalls
 from mockupaws.runtime.settings import Settings
 
 SMTP_SECONDS = 15.0
+SIGNATURE_HEADER = "Mockupaws-Signature"
 _PORTS = {"smtp": 587, "smtps": 465}
 
 
@@ -24,12 +27,22 @@ class NotSentError(RetriableError):
     """The other side didn't take the alert. The message names no URL, address or secret."""
 
 
-async def post_alert(calls: OutgoingCalls, url: str, document: dict[str, Any]) -> None:
-    """Raises UrlRefusedError, OutgoingCallError, NotSentError."""
+async def post_alert(calls: OutgoingCalls, url: str, document: dict[str, Any], secret: str, now: datetime) -> None:
+    """Signed where there is a secret. Raises UrlRefusedError, OutgoingCallError, NotSentError."""
+    body = msgspec.json.encode(document)
     headers = {"Content-Type": "application/json", "User-Agent": "mockupaws"}
-    answered = await calls.call("POST", url, msgspec.json.encode(document), headers)
+    if secret:
+        headers[SIGNATURE_HEADER] = signature(secret, int(now.timestamp()), body)
+    answered = await calls.call("POST", url, body, headers)
     if not 200 <= answered.status < 300:
         raise NotSentError(f"the webhook answers with status {answered.status}")
+
+
+def signature(secret: str, sent_at: int, body: bytes) -> str:
+    """`t=<epoch s>,v1=<hex>`: HMAC-SHA256 of the time, a dot and the body. With the time in it, an old alert can't be
+    sent anew by who has seen it."""
+    signed = str(sent_at).encode() + b"." + body
+    return f"t={sent_at},v1={hmac.digest(secret.encode(), signed, 'sha256').hex()}"
 
 
 async def mail_alert(settings: Settings, recipients: list[str], subject: str, text: str) -> None:

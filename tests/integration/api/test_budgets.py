@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hmac
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -33,6 +34,8 @@ class Receivers:
 
     status: int = 200
     posted: list[dict[str, Any]] = field(default_factory=list)
+    signed: list[tuple[str, bytes]] = field(default_factory=list)
+    """The signature of each post, and its body."""
     mailed: list[bytes] = field(default_factory=list)
     webhook_url: str = ""
     smtp_url: str = ""
@@ -40,7 +43,10 @@ class Receivers:
     async def take_post(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-        self.posted.append(json.loads(await reader.readexactly(int(lengths[0].split(b":")[1]))))
+        body = await reader.readexactly(int(lengths[0].split(b":")[1]))
+        self.posted.append(json.loads(body))
+        signatures = [line for line in head.decode().split("\r\n") if line.lower().startswith("mockupaws-signature:")]
+        self.signed.append((signatures[0].split(": ")[1] if signatures else "", body))
         writer.write(f"HTTP/1.1 {self.status} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
         writer.close()
 
@@ -112,7 +118,7 @@ async def test_an_alert_is_told_once_for_each_threshold_month_and_version(
     budget = await make_budget(
         client, demo, limit="1000000", webhook_url=receivers.webhook_url, emails=["ops@example.com"], window_days=31
     )
-    assert "secret" not in json.dumps(budget), "the query of a webhook's URL is not shown"
+    assert "key=secret" not in json.dumps(budget), "the query of a webhook's URL is not shown"
     path = f"/api/v1/budgets/{budget['id']}"
     assert await check_budgets(local, NOW) == 0
     amount = D((await client.get(f"/api/v1/scenarios/{demo.scenario_id}/costs")).json()["month"]["total"]["likely"])
@@ -125,6 +131,10 @@ async def test_an_alert_is_told_once_for_each_threshold_month_and_version(
     (told,) = receivers.posted
     assert (told["type"], told["threshold_percent"], told["month"]) == ("budget.threshold_reached", 80, "2026-11")
     assert (D(told["amount"]), D(told["limit"])) == (amount, limit)
+    signature, body = receivers.signed[0]
+    at = int(NOW.timestamp())
+    expected = hmac.digest(budget["webhook_secret"].encode(), f"{at}.".encode() + body, "sha256").hex()
+    assert signature == f"t={at},v1={expected}"
     (letter,) = [message_from_bytes(mail) for mail in receivers.mailed]
     assert (letter["To"], letter["From"]) == ("ops@example.com", "costs@mock.example")
     assert "80 % of the limit" in str(letter.get_payload())
@@ -229,3 +239,24 @@ async def test_bad_budgets_are_refused_and_a_stranger_sees_none(
         ("GET", f"{path}/alerts", None), ("POST", "/api/v1/budgets", body | {"scenario_id": str(demo.scenario_id)}),
     ):  # fmt: skip
         assert (await client.request(method, url, headers=theirs, json=document)).status_code == 404, (method, url)
+
+
+async def test_the_secret_of_a_webhook_is_shown_once(
+    client: httpx.AsyncClient, database: asyncpg.Connection[asyncpg.Record], demo: Demo
+) -> None:
+    silent = await make_budget(client, demo)
+    assert (silent["webhook_signed"], "webhook_secret" in silent) == (False, False)
+    path = f"/api/v1/budgets/{silent['id']}"
+    url = "https://hooks.example.com/x"
+    first = (await client.patch(path, json={"version": 1, "webhook_url": url})).json()
+    renamed = (await client.patch(path, json={"version": 2, "name": "Other"})).json()
+    second = (await client.patch(path, json={"version": 3, "new_webhook_secret": True})).json()
+    assert first["webhook_secret"].startswith("whs_")
+    assert (renamed["webhook_signed"], "webhook_secret" in renamed) == (True, False)
+    assert second["webhook_secret"] != first["webhook_secret"]
+    shown = [(await client.get(path)).text, (await client.get("/api/v1/budgets")).text]
+    shown.append(str(await database.fetch("SELECT * FROM audit_log")))
+    for text in shown:
+        assert "whs_" not in text
+    stored = await database.fetchval("SELECT webhook_secret FROM budgets WHERE id = $1", uuid.UUID(silent["id"]))
+    assert stored == second["webhook_secret"]
