@@ -107,7 +107,20 @@ looks at it every five minutes, with the traffic of the last `window_days`, and 
 ```
 
 is posted to `webhook_url`, never to a private address, and sent to `emails` (setting `MOCKUPAWS_SMTP_URL`); what fails
-is tried again for two hours. [ADR 0048](adr/0048-an-alert-is-a-row-before-it-is-told.md).
+is tried again for two hours, with the same `alert_id` ([ADR 0048](adr/0048-an-alert-is-a-row-before-it-is-told.md)).
+
+The answer that sets the URL shows `webhook_secret`, once; a PATCH with `"new_webhook_secret": true` makes another. Each post
+carries `Mockupaws-Signature: t=<epoch s>,v1=<hex>`, the HMAC-SHA256 of time, dot and body under it
+([ADR 0053](adr/0053-webhooks-are-signed.md)):
+
+```python
+def is_ours(secret: str, header: str, body: bytes) -> bool:
+    sent_at, _, given = header.removeprefix("t=").partition(",v1=")
+    if not sent_at.isdigit() or abs(time.time() - int(sent_at)) > 300:
+        return False  # somebody may be sending an old one again
+    expected = hmac.digest(secret.encode(), sent_at.encode() + b"." + body, "sha256").hex()
+    return hmac.compare_digest(expected, given)
+```
 
 ## In a build
 
