@@ -109,8 +109,8 @@ looks at it every five minutes, with the traffic of the last `window_days`, and 
 is posted to `webhook_url`, never to a private address, and sent to `emails` (setting `MOCKUPAWS_SMTP_URL`); what fails
 is tried again for two hours, with the same `alert_id` ([ADR 0048](adr/0048-an-alert-is-a-row-before-it-is-told.md)).
 
-The answer that sets the URL shows `webhook_secret`, once; a PATCH with `"new_webhook_secret": true` makes another. Each post
-carries `Mockupaws-Signature: t=<epoch s>,v1=<hex>`, the HMAC-SHA256 of time, dot and body under it
+The answer that sets the URL shows `webhook_secret`, once; a PATCH with `"new_webhook_secret": true` makes another. Each
+post carries `Mockupaws-Signature: t=<epoch s>,v1=<hex>`, the HMAC-SHA256 of time, dot and body under it
 ([ADR 0053](adr/0053-webhooks-are-signed.md)):
 
 ```python
