@@ -25,13 +25,8 @@ def bucket_of(value: int) -> int:
     return BUCKETS_PER_OCTAVE * shift + (value >> shift)
 
 
-def sketch_of(values: Iterable[int]) -> dict[int, int]:
-    """How many values fall into each bucket."""
-    return sketch_of_counted(Counter(values))
-
-
-def sketch_of_counted(counted: Counts) -> dict[int, int]:
-    """The same of values that are counted already: most repeat, so few buckets are to be told."""
+def sketch_of(counted: Counts) -> dict[int, int]:
+    """How many values fall into each bucket, given how often each occurs: most repeat, few buckets are to be told."""
     sketch: dict[int, int] = {}
     for value, count in counted.items():
         bucket = bucket_of(value)

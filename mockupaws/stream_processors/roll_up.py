@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 
 from mockupaws.schemas.analysed import Delta, LineColumns
-from mockupaws.schemas.distributions import Counts, add_counts, sketch_of_counted
+from mockupaws.schemas.distributions import Counts, add_counts, sketch_of
 from mockupaws.schemas.pii_types import types_of_mask
 from mockupaws.schemas.rollups import SHADOW_RULE, SIZE_BUCKETS
 from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
@@ -45,8 +45,8 @@ def roll_up(
     deltas = [
         Delta(minute, "ingest", "requests", 1),
         Delta(minute, "ingest", "entries", count, {second: count}),
-        Delta(minute, "ingest", "bytes", sum(sizes), sketch_of_counted(counted_sizes)),
-        Delta(minute, "bedrock", "tokens", total_tokens, sketch_of_counted(_counted(tokens))),
+        Delta(minute, "ingest", "bytes", sum(sizes), sketch_of(counted_sizes)),
+        Delta(minute, "bedrock", "tokens", total_tokens, sketch_of(_counted(tokens))),
         Delta(minute, "sqs", "blocks", sum(lines.sqs_blocks), count_batched_requests(sizes)),
     ]
     if reported or encoding != DEFAULT_ENCODING:
