@@ -23,7 +23,7 @@ from tests.benchmarks.log_lines import LINES_IN_BODY, make_bodies
 
 _DISTINCT_LINES = 6_400
 _PROBES_PER_SECOND = 4
-_PROBE_PAUSE_SECONDS = 0.05
+_PROBE_PAUSE_SECONDS = 0.1
 _PROBE_PAUSE_SHARE = 0.1
 """Of what was waited already: a late line must not bring the API more questions than a fresh one."""
 _PROBE_LIMIT_SECONDS = 120.0
