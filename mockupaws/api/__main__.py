@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,6 +10,7 @@ from mockupaws.api.app import build_app
 from mockupaws.runtime.errors import SettingsError
 from mockupaws.runtime.http_server import on_sigterm, serve
 from mockupaws.runtime.settings import Settings
+from mockupaws.runtime.settled_heap import settle_heap
 from mockupaws.runtime.telemetry import configure_logging
 
 _OBJECTS_BEFORE_COLLECTION = 20_000
@@ -29,8 +29,7 @@ class Application:
             app = await build_app(self._settings)
             on_sigterm(app.state.services.stopping.set)
             self._app = app
-            gc.freeze()  # what stands now stands for good: no collection has to walk it
-            gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
+            settle_heap(_OBJECTS_BEFORE_COLLECTION)
         await self._app(scope, receive, send)
 
 

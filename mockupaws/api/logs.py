@@ -198,6 +198,7 @@ async def fetch_page(
     marks: list[str] | None = None,
 ) -> FoundLines:
     """First it looks at some lines as they come, since what is common is among them; then only where filters let it."""
+    await connection.execute(SQL["walk_key"])
     window = window_of(query, position)
     wanted = wanted_of(query.q, query.attributes, marks)
     if wanted is None:
@@ -227,7 +228,6 @@ async def _walk(
     look_at: int,
     spans: list[Span],
 ) -> FoundLines:
-    await connection.execute(SQL["walk_key"])
     statement = SQL["logs_oldest_first" if query.order == "asc" else "logs_newest_first"]
     arguments = arguments_of(scenario_id, query, position, limit, marks, look_at, spans)
     walked = await connection.fetch(statement, *arguments)

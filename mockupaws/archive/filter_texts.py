@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -19,9 +19,10 @@ import asyncpg
 from mockupaws.archive.plan_text_blocks import BLOCK_LINES, BlockPlan, Minutes, plan_text_blocks
 from mockupaws.archive.text_filter import HOLDS_ANYTHING, make_filter
 from mockupaws.runtime.clock import SystemClock
-from mockupaws.runtime.postgres import load_queries
+from mockupaws.runtime.postgres import load_queries, owner_connection
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import TEXT_BLOCK_FAILURES, get_logger
+from mockupaws.runtime.upkeep import repeat
 
 INTERVAL_SECONDS = 60
 _LINES_AT_ONCE = 50_000
@@ -69,30 +70,17 @@ class TextFiltering:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`. What fails is counted, logged and tried again: searches are slower meanwhile, never wrong."""
-        while not stop.is_set():
-            try:
-                done = await self.run_once(datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC))
-                if done.blocks:
-                    log.info("texts_filtered", **dataclasses.asdict(done))
-            except Exception as error:  # the upkeep of the tables beside it has to go on
-                TEXT_BLOCK_FAILURES.labels(type(error).__name__).inc()
-                log.warning("texts_not_filtered", error=type(error).__name__)
-            try:
-                await asyncio.wait_for(stop.wait(), INTERVAL_SECONDS)
-            except TimeoutError:
-                continue
+        await repeat(stop, INTERVAL_SECONDS, self._clock, self._filter, _note_failure)
+
+    async def _filter(self, now: datetime) -> None:
+        done = await self.run_once(now)
+        if done.blocks:
+            log.info("texts_filtered", **dataclasses.asdict(done))
 
     async def run_once(self, now: datetime, seconds: float = _SECONDS_A_RUN) -> Filtered:
         """Safe to repeat, and to run twice at once: one makes blocks, the other finds nothing to do."""
-        connection = await asyncpg.connect(
-            self._settings.postgres_owner_url,
-            timeout=self._settings.postgres_timeout_seconds,
-            command_timeout=_STATEMENT_SECONDS,
-            statement_cache_size=0,
-            server_settings={"application_name": "mockupaws-texts"},
-        )
         total = Filtered()
-        try:
+        async with owner_connection(self._settings, "mockupaws-texts", _STATEMENT_SECONDS) as connection:
             until = asyncio.get_running_loop().time() + seconds
             due = await connection.fetch(_QUERIES["text_days_due"])
             days = {_Day(row["tenant_id"], row["scenario_id"], row["day"]): row["changes"] for row in due}
@@ -106,8 +94,6 @@ class TextFiltering:
                     total = Filtered(total.blocks + done.blocks, total.lines + done.lines)
                     if not is_left:
                         break
-        finally:
-            await connection.close()
         return total
 
     async def _filter_day(
@@ -142,6 +128,11 @@ class TextFiltering:
         if not is_left:
             self._seen[day] = _Look(changes, counted, plan.is_settled)
         return done, is_left
+
+
+def _note_failure(error: Exception) -> None:
+    TEXT_BLOCK_FAILURES.labels(type(error).__name__).inc()
+    log.warning("texts_not_filtered", error=type(error).__name__)
 
 
 async def _make_blocks(

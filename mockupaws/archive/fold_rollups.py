@@ -12,14 +12,15 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 
 from mockupaws.runtime.clock import SystemClock
-from mockupaws.runtime.postgres import load_queries
+from mockupaws.runtime.postgres import load_queries, owner_connection
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import FOLD_FAILURES, get_logger
+from mockupaws.runtime.upkeep import repeat
 
 INTERVAL_SECONDS = 60
 _HOURS_AT_ONCE = 500
@@ -44,20 +45,11 @@ class Folded:
 
 async def fold_rollups(settings: Settings, now: datetime) -> Folded:
     """One run. Safe to repeat, and to run twice at once: one folds, the other finds nothing to do."""
-    connection = await asyncpg.connect(
-        settings.postgres_owner_url,
-        timeout=settings.postgres_timeout_seconds,
-        command_timeout=_STATEMENT_SECONDS,
-        statement_cache_size=0,
-        server_settings={"application_name": "mockupaws-fold"},
-    )
-    try:
+    async with owner_connection(settings, "mockupaws-fold", _STATEMENT_SECONDS) as connection:
         hours = await _repeat(connection, _fold_hours, now, _HOURS_AT_ONCE)
         days = await _repeat(connection, _fold_days, now, _DAYS_AT_ONCE)
         facet_hours = await _repeat(connection, _fold_facets, now, _HOURS_AT_ONCE)
         return Folded(hours, days, facet_hours)
-    finally:
-        await connection.close()
 
 
 class Folding:
@@ -67,18 +59,17 @@ class Folding:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`. What fails is counted, logged and tried again: readers are slower meanwhile, never wrong."""
-        while not stop.is_set():
-            try:
-                done = await fold_rollups(self._settings, datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC))
-                if done.hours or done.days:
-                    log.info("rollups_folded", **dataclasses.asdict(done))
-            except Exception as error:  # the upkeep of the tables beside it has to go on
-                FOLD_FAILURES.labels(type(error).__name__).inc()
-                log.warning("rollups_not_folded", error=type(error).__name__)
-            try:
-                await asyncio.wait_for(stop.wait(), INTERVAL_SECONDS)
-            except TimeoutError:
-                continue
+        await repeat(stop, INTERVAL_SECONDS, self._clock, self._fold, _note_failure)
+
+    async def _fold(self, now: datetime) -> None:
+        done = await fold_rollups(self._settings, now)
+        if done.hours or done.days:
+            log.info("rollups_folded", **dataclasses.asdict(done))
+
+
+def _note_failure(error: Exception) -> None:
+    FOLD_FAILURES.labels(type(error).__name__).inc()
+    log.warning("rollups_not_folded", error=type(error).__name__)
 
 
 async def _repeat(connection: asyncpg.Connection[asyncpg.Record], fold: _Fold, now: datetime, at_once: int) -> int:

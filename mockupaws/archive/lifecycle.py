@@ -20,9 +20,10 @@ from mockupaws.archive.object_store import open_store
 from mockupaws.archive.sweep_orphans import sweep_orphans
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.health import HealthReport
-from mockupaws.runtime.postgres import is_retriable, load_queries
+from mockupaws.runtime.postgres import is_retriable, load_queries, owner_connection
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import AUDIT_ANCHOR_FAILURES, get_logger
+from mockupaws.runtime.upkeep import rest
 
 INTERVAL_SECONDS = 3600
 RETRY_SECONDS = 5
@@ -64,14 +65,9 @@ def plan_days(today: date, ahead: int) -> list[date]:
 async def maintain(settings: Settings, now: datetime) -> Done:
     """One run of maintenance. Safe to repeat and to run twice at once."""
     queries = load_queries("mockupaws.archive", "lifecycle.sql")
-    connection = await asyncpg.connect(
-        settings.postgres_owner_url,
-        timeout=settings.postgres_timeout_seconds,
-        command_timeout=_TIMEOUT_SECONDS,
-        statement_cache_size=0,
-        server_settings={"application_name": "mockupaws-maintenance", "lock_timeout": str(_LOCK_TIMEOUT_MS)},
-    )
-    try:
+    async with owner_connection(
+        settings, "mockupaws-maintenance", _TIMEOUT_SECONDS, lock_timeout=str(_LOCK_TIMEOUT_MS)
+    ) as connection:
         made = await _make_partitions(connection, queries, settings, now.astimezone(UTC).date())
         forgotten = await _forget(connection, queries, now - timedelta(days=settings.applied_request_days))
         await connection.execute(queries["forget_sign_ins"])
@@ -79,8 +75,6 @@ async def maintain(settings: Settings, now: datetime) -> Done:
         patterns = await connection.fetchval(queries["forget_patterns"], now - timedelta(days=PATTERN_DAYS))
         await _anchor_audit(connection, settings, now)
         return Done(made, forgotten, patterns, await _sweep_orphans(connection, settings, now))
-    finally:
-        await connection.close()
 
 
 async def _make_partitions(
@@ -146,11 +140,7 @@ class Maintenance:
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            wait_seconds = INTERVAL_SECONDS if await self._run_once() else RETRY_SECONDS
-            try:
-                await asyncio.wait_for(stop.wait(), wait_seconds)
-            except TimeoutError:
-                continue
+            await rest(stop, INTERVAL_SECONDS if await self._run_once() else RETRY_SECONDS)
 
     async def _run_once(self) -> bool:
         now = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)

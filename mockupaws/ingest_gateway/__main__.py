@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 
 from mockupaws.ingest_gateway.app import create_app
@@ -10,6 +9,7 @@ from mockupaws.ingest_gateway.handlers import Gateway
 from mockupaws.runtime.failpoints import enable_failpoints
 from mockupaws.runtime.http_server import on_sigterm, serve
 from mockupaws.runtime.settings import Settings
+from mockupaws.runtime.settled_heap import settle_heap
 from mockupaws.runtime.telemetry import configure_logging
 
 COLLECT_AFTER = 20_000
@@ -26,10 +26,7 @@ def make_app() -> object:
 
 def _on_start(gateway: Gateway) -> None:
     on_sigterm(gateway.drain)
-    # What stands now stands for good, and a request leaves no cycles behind: no need to look for some in each body.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
+    settle_heap(COLLECT_AFTER)  # a request leaves no cycles behind: no need to look for some in each body
 
 
 def main() -> None:

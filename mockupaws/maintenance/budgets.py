@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -28,9 +28,10 @@ from mockupaws.maintenance.notify import NotSentError, mail_alert, post_alert
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.errors import PipelineError
 from mockupaws.runtime.outgoing_url import OutgoingCallError, OutgoingCalls, UrlRefusedError, parse_networks
-from mockupaws.runtime.postgres import Connection, load_queries
+from mockupaws.runtime.postgres import Connection, load_queries, owner_connection
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import BUDGET_ALERTS, BUDGET_CHECK_FAILURES, get_logger
+from mockupaws.runtime.upkeep import repeat
 from mockupaws.schemas.identifiers import new_request_id
 
 MAX_ATTEMPTS = 8
@@ -51,36 +52,26 @@ class BudgetChecks:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`. What fails is counted, logged and tried at the next check."""
-        while not stop.is_set():
-            try:
-                await check_budgets(self._settings, datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC))
-            except Exception as error:  # nothing here may end the process it runs in
-                BUDGET_CHECK_FAILURES.labels(type(error).__name__).inc()
-                log.warning("budget_check_failed", error=type(error).__name__)
-            try:
-                await asyncio.wait_for(stop.wait(), self._settings.budget_check_seconds)
-            except TimeoutError:
-                continue
+        await repeat(stop, self._settings.budget_check_seconds, self._clock, self._check, _note_failure)
+
+    async def _check(self, now: datetime) -> None:
+        await check_budgets(self._settings, now)
+
+
+def _note_failure(error: Exception) -> None:
+    BUDGET_CHECK_FAILURES.labels(type(error).__name__).inc()
+    log.warning("budget_check_failed", error=type(error).__name__)
 
 
 async def check_budgets(settings: Settings, now: datetime) -> int:
     """One check and one round of sending; answers how many alerts are new. Safe to run twice at once."""
-    connection = await asyncpg.connect(
-        settings.postgres_owner_url,
-        timeout=settings.postgres_timeout_seconds,
-        command_timeout=_TIMEOUT_SECONDS,
-        statement_cache_size=0,
-        server_settings={"application_name": "mockupaws-budgets"},
-    )
-    try:
+    async with owner_connection(settings, "mockupaws-budgets", _TIMEOUT_SECONDS) as connection:
         new = 0
         for row in await connection.fetch(_QUERIES["budgets_to_check"]):
             new += await _check(connection, settings, row, now)
         await _send_alerts(connection, settings, now)
         await connection.execute(_QUERIES["forget_alerts"], now - timedelta(days=KEPT_DAYS))
         return new
-    finally:
-        await connection.close()
 
 
 async def _check(connection: Connection, settings: Settings, row: asyncpg.Record, now: datetime) -> int:

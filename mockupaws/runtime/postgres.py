@@ -89,6 +89,24 @@ async def _keep_statements_if_direct(connection: Connection) -> None:
 
 
 @asynccontextmanager
+async def owner_connection(
+    settings: Settings, application_name: str, command_seconds: float, **server_settings: str
+) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection of its own for upkeep by the owner of the tables, closed in the end."""
+    connection = await asyncpg.connect(
+        settings.postgres_owner_url,
+        timeout=settings.postgres_timeout_seconds,
+        command_timeout=command_seconds,
+        statement_cache_size=0,
+        server_settings={"application_name": application_name, **server_settings},
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
 async def tenant_transaction(
     pool: Pool,
     tenant_id: UUID,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -14,10 +13,11 @@ import uvloop
 from mockupaws.runtime.errors import PipelineError
 from mockupaws.runtime.failpoints import enable_failpoints
 from mockupaws.runtime.settings import Settings
+from mockupaws.runtime.settled_heap import settle_heap
 from mockupaws.runtime.telemetry import configure_logging, get_logger
 
-_COLLECT_AFTER = 50_000
-"""Containers made and not freed; Python's default is 700, less than one record's."""
+_COLLECT_AFTER = (50_000, 20, 50)
+"""What a batch holds makes no cycles: looking through it again and again took a twentieth of a sink's time."""
 
 log = get_logger(__name__)
 
@@ -28,18 +28,11 @@ def serve_sink(process: str, run: Callable[[Settings, asyncio.Event], Awaitable[
         settings = Settings.from_environ(os.environ)
         configure_logging(process, settings.log_level)
         enable_failpoints(settings.failpoints)
-        _calm_collector()
+        settle_heap(*_COLLECT_AFTER)
         uvloop.run(_run_until_signal(settings, run))
     except PipelineError as error:
         log.error("stopped", error=type(error).__name__, message=str(error))
         sys.exit(1)
-
-
-def _calm_collector() -> None:
-    """What a batch holds makes no cycles: looking through it again and again took a twentieth of a sink's time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 50)
 
 
 async def _run_until_signal(settings: Settings, run: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:

@@ -19,6 +19,7 @@ from mockupaws.runtime.kafka import topic_name
 from mockupaws.runtime.postgres import is_retriable, load_queries
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import PATTERN_ENTRIES, PATTERN_FAILURES, get_logger
+from mockupaws.runtime.upkeep import rest
 from mockupaws.schemas.analysed import decode_analysed
 from mockupaws.schemas.topics import ANALYSED
 from mockupaws.sinks.patterns.collect import Collector, PatternRow
@@ -56,7 +57,7 @@ class PatternSampling:
             except Exception as error:  # nothing here may end the process it runs in
                 PATTERN_FAILURES.labels(type(error).__name__).inc()
                 log.warning("pattern_sampling_failed", error=type(error).__name__)
-                await _rest(stop, _RETRY_SECONDS)
+                await rest(stop, _RETRY_SECONDS)
 
     async def _sample(self, stop: asyncio.Event) -> None:
         settings = self._settings
@@ -90,7 +91,7 @@ class PatternSampling:
             if time.monotonic() - stored_at >= STORE_SECONDS:
                 await self._store()
                 stored_at = time.monotonic()
-            await _rest(stop, used * (1 / CPU_SHARE - 1))
+            await rest(stop, used * (1 / CPU_SHARE - 1))
             await _skip_to_the_end(consumer)
         await self._store()
 
@@ -127,10 +128,3 @@ async def _skip_to_the_end(consumer: Any) -> None:
         async with asyncio.timeout(_CALL_SECONDS):
             if end - await consumer.position(partition) > LAG_RECORDS:
                 await consumer.seek_to_end(partition)
-
-
-async def _rest(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

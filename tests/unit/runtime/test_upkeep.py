@@ -1,0 +1,37 @@
+"""Repeated work goes on after a failure, and ends when its process stops."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from mockupaws.runtime.clock import SystemClock
+from mockupaws.runtime.upkeep import repeat
+
+
+async def test_what_fails_is_told_and_tried_again_until_the_process_stops() -> None:
+    stop = asyncio.Event()
+    calls: list[datetime] = []
+    failures: list[Exception] = []
+
+    async def once(now: datetime) -> None:
+        calls.append(now)
+        if len(calls) == 3:
+            stop.set()
+        raise ValueError(len(calls))
+
+    async with asyncio.timeout(20):
+        await repeat(stop, 0.001, SystemClock(), once, failures.append)
+        await repeat(stop, 0.001, SystemClock(), once, failures.append)  # stopped before it began
+    assert [str(failure) for failure in failures] == ["1", "2", "3"]
+    assert calls == sorted(calls)
+
+
+async def test_the_pause_ends_with_the_process() -> None:
+    stop = asyncio.Event()
+
+    async def once(now: datetime) -> None:
+        asyncio.get_running_loop().call_soon(stop.set)
+
+    async with asyncio.timeout(20):
+        await repeat(stop, 3600, SystemClock(), once, lambda error: None)
