@@ -84,7 +84,7 @@ class MemoryGuard:
 
     def _look(self) -> None:
         resident = self._process.memory_info().rss
-        if resident >= self._threshold:
+        if self._threshold - resident < self._newcomers:
             resident = self._give_back_freed()
         MEMORY_BYTES.set(resident)
         self._room = self._threshold - resident

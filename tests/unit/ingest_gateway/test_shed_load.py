@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import psutil
 import pytest
 
@@ -34,6 +36,18 @@ def test_bodies_between_two_looks_are_counted() -> None:
     guard.take(1000)  # a body that is half read goes on while newcomers are refused
     with pytest.raises(RefusedError):
         guard.take(TEBIBYTE // 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells the C library to give memory back")
+def test_what_was_freed_is_given_back_before_newcomers_are_refused() -> None:
+    """Also just below the threshold, where a process that gave nothing back would refuse newcomers for ever."""
+    freed = [bytes(64 * 1024) for _ in range(2000)]
+    pinned = freed[-1:]  # the end of the heap: the C library gives back by itself what is free up to there
+    del freed
+    resident = psutil.Process().memory_info().rss
+    limit = int(resident / 0.75)  # 80 % of it is the threshold, 10 % the newcomers' share
+    MemoryGuard(limit).check()
+    assert pinned
 
 
 async def test_a_body_is_refused_as_soon_as_it_does_not_fit() -> None:
