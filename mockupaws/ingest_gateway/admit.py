@@ -12,6 +12,8 @@ from mockupaws.ingest_gateway.errors import RefusedError
 from mockupaws.ingest_gateway.shed_load import MemoryGuard
 from mockupaws.runtime.telemetry import INGEST_HELD_BYTES
 
+BYTES_PER_BODY_BYTE = 2
+"""Of memory until the process is looked at again: a body stands beside the messages read from it, or its record."""
 _DISCARD_SECONDS = 5.0
 _DISCARD_BYTES = 64 * 1024 * 1024
 """How far a body that is too large is read on and thrown away before it is refused."""
@@ -47,7 +49,7 @@ class ByteShare:
 
     def take(self, size: int) -> None:
         """Raises RefusedError (503) where the budget or the process's memory is used up."""
-        self._memory.take(size)
+        self._memory.take(size * BYTES_PER_BODY_BYTE)
         self._budget.take(size)
         self._size += size
 
