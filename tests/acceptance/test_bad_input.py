@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.test_the_whole_way import FRESH_SECONDS, ingest, read_all_logs, wait_for_receipt
+from tests.acceptance.test_the_whole_way import SETTLE_SECONDS, ingest, read_all_logs, wait_for_receipt
 from tests.running_stack import RunningStack
 
 GOOD = {"message": "a good neighbour"}
@@ -97,7 +97,7 @@ def test_bad_entries_are_rejected_alone(stack: RunningStack, scenario_id: str) -
     body = answer.json()
     assert body["accepted"] == 2
     assert [rejection["index"] for rejection in body["rejected"]] == [1, 2, 3, 4, 5]
-    assert wait_for_receipt(stack, body["receipt"], FRESH_SECONDS)["stored"] == 2
+    assert wait_for_receipt(stack, body["receipt"], SETTLE_SECONDS)["stored"] == 2
     assert len(list(read_all_logs(stack, scenario_id))) == 2
 
 
@@ -109,7 +109,7 @@ def test_hard_texts_are_kept_visibly(stack: RunningStack, scenario_id: str) -> N
     answer = ingest(stack, {"scenario_id": scenario_id, "logs": logs})
     assert answer.status_code == 202, answer.text
     body = answer.json()
-    wait_for_receipt(stack, body["receipt"], FRESH_SECONDS)
+    wait_for_receipt(stack, body["receipt"], SETTLE_SECONDS)
     previews = {row["message"] for row in read_all_logs(stack, scenario_id)}
     assert {"nul ␀ inside", "ünï ☃ 😀", "a good neighbour"} <= previews
     assert len(previews) == body["accepted"]

@@ -36,7 +36,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DrilledStack]:
         made.stop()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("fault", SHORT, ids=[fault.name for fault in SHORT])
 def test_nothing_is_lost_and_nothing_comes_twice(stack: DrilledStack, fault: Fault, tmp_path: Path) -> None:
     if reason := fault.skipped():
@@ -47,7 +46,6 @@ def test_nothing_is_lost_and_nothing_comes_twice(stack: DrilledStack, fault: Fau
     assert result.outcomes["ok"] > 0
 
 
-@pytest.mark.timeout(300)
 def test_a_fault_that_does_not_heal_in_time_breaks_i10(stack: DrilledStack, tmp_path: Path) -> None:
     async def nothing(scene: Scene) -> None:
         await scene.flow()
@@ -57,7 +55,6 @@ def test_a_fault_that_does_not_heal_in_time_breaks_i10(stack: DrilledStack, tmp_
     assert {violation.invariant for violation in result.violations} == {"I10"}
 
 
-@pytest.mark.timeout(300)
 async def test_the_oracle_sees_what_was_spoiled_in_the_real_stores(stack: DrilledStack, tmp_path: Path) -> None:
     ledger = await _send_and_settle(stack, tmp_path)
     assert await _broken(stack, ledger) == set()

@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Iterator
 
 import msgspec
-import pytest
 
 from mockupaws import __version__
 from mockupaws.runtime.kafka import topic_name
@@ -40,7 +39,6 @@ def nested(request: IngestRequest, depth: int) -> bytes:
     )
 
 
-@pytest.mark.timeout(240)
 async def test_each_poison_becomes_a_letter_and_each_neighbour_a_row(settings: Settings) -> None:
     quick = dataclasses.replace(settings, parquet_flush_seconds=0.2)
     surrogate = encode_request(request_of(Entry("XXX"))).replace(b"XXX", b"\xed\xa0\x80")
@@ -86,7 +84,6 @@ async def test_each_poison_becomes_a_letter_and_each_neighbour_a_row(settings: S
     assert offsets == [1, 3, 5, 7, 9]
 
 
-@pytest.mark.timeout(120)
 async def test_an_analysed_record_that_cannot_be_read_is_one_letter_and_stops_neither_sink(settings: Settings) -> None:
     quick = dataclasses.replace(settings, parquet_flush_seconds=0.2)
     bad = [

@@ -73,7 +73,6 @@ async def look_until(databases: Databases, condition: Callable[[], bool]) -> Non
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.timeout(300)
 async def test_reads_go_where_they_miss_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("replicated")
     async with primary_with_replicas(folder) as (primary, first, second):

@@ -97,7 +97,7 @@ async def test_what_one_process_revokes_others_refuse_without_redis(
         tokens = await log_in(api, owner_email)
         assert await status_of(other, tokens) == 200
         await api.post("/api/v1/auth/logout", headers=bearer(tokens))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while await status_of(other, tokens) != 401:
                 await asyncio.sleep(0.05)
 
@@ -223,7 +223,7 @@ async def test_a_tail_ends_with_its_credential(
     serving = asyncio.create_task(server.serve())
     path = f"http://127.0.0.1:{port}/api/v1/scenarios/{demo.scenario_id}/tail"
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not server.started:
                 await asyncio.sleep(0.05)
         async with httpx.AsyncClient(timeout=20) as client:
@@ -238,12 +238,12 @@ async def test_a_tail_ends_with_its_credential(
 
             connected = asyncio.Semaphore(0)
             tails = [asyncio.create_task(follow(token)) for token in (session["access_token"], key["key"])]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 for _ in tails:
                     await connected.acquire()
             await api.delete(f"/api/v1/api-keys/{key['id']}", headers=bearer(session))
             await api.post("/api/v1/auth/logout", headers=bearer(session))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await asyncio.gather(*tails)
     finally:
         server.should_exit = True

@@ -184,7 +184,7 @@ async def test_a_sign_in_that_is_being_checked_while_its_user_goes_is_refused(
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(11)).decode()
     await database.execute("UPDATE users SET password_hash = $1", hashed)
     signing_in = asyncio.create_task(api.post("/api/v1/auth/login", json={"email": owner_email, "password": PASSWORD}))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await database.fetchval("SELECT count(*) FROM sign_in_failures WHERE failures > 0"):
             await asyncio.sleep(0.01)
     await database.execute("DELETE FROM users WHERE id = $1", demo.user_id)

@@ -146,7 +146,6 @@ async def assert_exact(pool: Pool, demo: Demo, lines: list[Line], queries: list[
         assert await search(pool, demo, query) == (ids if query.order == "asc" else ids[::-1]), query
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_searches_are_exact_whatever_stands_in_blocks(
     settings: Settings, demo: Demo, owner: asyncpg.Connection[asyncpg.Record], pool: Pool, small: None, seed: int

@@ -8,7 +8,6 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import msgspec
-import pytest
 
 from mockupaws.api.summaries import Window, find_coverage, measured_counts, measured_series, quantities_of
 from mockupaws.archive.fold_rollups import Folded, fold_rollups
@@ -71,7 +70,6 @@ async def assert_exact(connection: Connection, requests: list[AnalysedRequest], 
     return len(coverage.days) + len(coverage.hours)
 
 
-@pytest.mark.timeout(180)
 async def test_any_window_is_exact_whatever_is_folded(settings: Settings) -> None:
     now_us = time.time_ns() // 1000
     today_us = now_us // (24 * HOUR_US) * 24 * HOUR_US

@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from mockupaws.runtime.settings import PREFIX, Settings
 from tests.running_stack import free_ports, wait_until
 
-START_SECONDS = 40.0
-STOP_SECONDS = 20.0
+START_SECONDS = 90.0
+STOP_SECONDS = 60.0
 
 
 class GatewayProcess:

@@ -69,7 +69,7 @@ def test_a_kill_before_the_answer_is_never_remembered_as_accepted(
         (armed / point).write_text("kill")
         with pytest.raises(httpx.HTTPError):
             httpx.post(process.url + INGEST, json=body_of(demo, "a"), headers=headers, timeout=30)
-        wait_until(process.has_ended, "the gateway is killed", 20)
+        wait_until(process.has_ended, "the gateway is killed", 60)
     with gateway_process(made, log_file) as process:
         answer = httpx.post(process.url + INGEST, json=body_of(demo, "a"), headers=headers, timeout=30)
         assert (answer.status_code, answer.json()["duplicate"]) == (202, False)

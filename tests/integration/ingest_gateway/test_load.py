@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 import psutil
-import pytest
 
 from mockupaws.runtime.settings import Settings
 from tests.adversity.fault_proxy import FaultProxy
@@ -102,7 +101,6 @@ async def test_above_the_limit_a_request_is_refused_before_its_body(
         assert b"retry-after: " in answer.lower()
 
 
-@pytest.mark.timeout(300)
 def test_clients_that_vanish_leave_nothing_behind(
     behind_proxy: Settings, demo: Any, proxied_kafka: FaultProxy, log_file: Path
 ) -> None:

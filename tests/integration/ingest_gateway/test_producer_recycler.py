@@ -18,7 +18,7 @@ from tests.adversity.fault_proxy import FaultProxy
 from tests.adversity.faulty_flow import Faults
 from tests.integration.ingest_gateway.test_gateway import INGEST, body_of, client_of, stored, until_ready
 
-RECYCLED_SECONDS = 10.0
+RECYCLED_SECONDS = 60.0
 
 
 async def test_a_producer_out_of_sequence_is_replaced(settings: Settings, demo: Any) -> None:

@@ -24,7 +24,7 @@ from tests.integration.ingest_gateway.test_gateway import INGEST, body_of, gatew
 from tests.power_loss import power_loss_disk
 from tests.running_stack import wait_until
 
-DRAIN_SECONDS = 40.0
+DRAIN_SECONDS = 90.0
 
 
 def take_away(kafka: FaultProxy) -> None:
@@ -249,7 +249,7 @@ def test_a_kill_at_each_edge_loses_nothing_acknowledged(
         else:
             with pytest.raises(httpx.HTTPError):
                 send(process, "unanswered")
-        wait_until(process.has_ended, "the gateway is killed", 20)
+        wait_until(process.has_ended, "the gateway is killed", 60)
     assert len(acknowledged) == 20
     proxied_kafka.heal()
     with gateway_process(settings, log_file) as process:

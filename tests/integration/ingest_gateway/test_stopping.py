@@ -50,7 +50,7 @@ def until_refused(process: GatewayProcess) -> None:
             return True
         return False
 
-    wait_until(refused, "nobody listens any more", 20)
+    wait_until(refused, "nobody listens any more", 60)
 
 
 async def test_half_sent_requests_are_answered_and_acknowledged_ones_are_kept(
@@ -59,7 +59,7 @@ async def test_half_sent_requests_are_answered_and_acknowledged_ones_are_kept(
     with gateway_process(settings, log_file) as process:
         completed = open_with(process, request_of(demo, "completed")[:-1])
         never = open_with(process, request_of(demo, "never completed")[:-1])
-        wait_until(lambda: process.metric("mockupaws_ingest_in_flight_requests") == 2, "both bodies are being read", 10)
+        wait_until(lambda: process.metric("mockupaws_ingest_in_flight_requests") == 2, "both bodies are being read", 60)
         process.terminate()
         until_refused(process)
         completed.sendall(b"}")
@@ -79,7 +79,7 @@ async def test_a_request_awaiting_its_ack_is_spooled_and_sent_by_the_next_proces
     with gateway_process(behind_proxy, log_file) as process:
         proxied_kafka.use(to_client=Faults(blackhole=True))
         waiting = open_with(process, request_of(demo, "waiting"))
-        wait_until(lambda: process.metric("mockupaws_publish_pending_bytes") > 0, "it is sent to the brokers", 10)
+        wait_until(lambda: process.metric("mockupaws_publish_pending_bytes") > 0, "it is sent to the brokers", 60)
         process.terminate()
         assert answer_of(waiting).startswith(b"HTTP/1.1 202 ")
         process.until_ended()

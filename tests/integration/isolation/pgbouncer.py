@@ -19,8 +19,8 @@ from tests.running_stack import free_ports
 
 BACKENDS = 5
 """Server connections, shared by all clients."""
-START_SECONDS = 10.0
-STOP_SECONDS = 10.0
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
 _CONFIGURATION = """
 [databases]
 {database} = host={host} port={port} dbname={database}

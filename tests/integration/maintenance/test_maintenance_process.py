@@ -12,7 +12,6 @@ from contextlib import contextmanager
 
 import httpx
 import psutil
-import pytest
 
 from mockupaws.runtime.settings import Settings
 from tests.integration.sinks.sink_process import analysed_request, owner_connection, publish_requests
@@ -42,7 +41,6 @@ async def until_ready(settings: Settings) -> None:
             await asyncio.sleep(0.1)
 
 
-@pytest.mark.timeout(180)
 async def test_it_samples_patterns_and_stops_when_asked(settings: Settings) -> None:
     settings = dataclasses.replace(settings, health_port=free_ports(1)[0])
     with maintenance(settings) as process:

@@ -62,7 +62,7 @@ async def valkey(tmp_path: Path) -> AsyncIterator[Valkey]:
     settings = Settings(redis_url=f"redis://127.0.0.1:{port}/0", redis_timeout_seconds=2.0, limit_processes=2)
     redis = Redis.from_url(settings.redis_url)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await server.is_ready():
                 await asyncio.sleep(0.05)
         yield Valkey(redis, settings, process)
@@ -200,7 +200,7 @@ async def test_without_redis_each_process_allows_its_part(valkey: Valkey, fault:
         if fault == "killed":
             return
         os.kill(valkey.process.pid, signal.SIGCONT)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not circuit.closed:
                 await asyncio.sleep(0.05)
                 clock.now += 1

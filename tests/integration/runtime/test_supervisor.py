@@ -53,7 +53,7 @@ def make_supervisor(folder: Path) -> Supervisor:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.02)
 

@@ -29,7 +29,7 @@ from mockupaws.schemas.identifiers import new_request_id
 from mockupaws.schemas.topics import ANALYSED, Topic
 from tests.running_stack import free_ports
 
-DEADLINE_SECONDS = 40.0
+DEADLINE_SECONDS = 90.0
 VERSION_1 = [("schema_version", b"1")]
 TENANT, SCENARIO = uuid.UUID(int=1), uuid.UUID(int=2)
 

@@ -7,7 +7,6 @@ import dataclasses
 import urllib.request
 
 import psutil
-import pytest
 
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.analysed import encode_analysed
@@ -40,7 +39,6 @@ def retries(sink: SinkProcess) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith("mockupaws_sink_retries_total{"))
 
 
-@pytest.mark.timeout(240)
 async def test_a_backlog_no_memory_could_hold_waits_in_kafka_while_postgres_takes_nothing(settings: Settings) -> None:
     """200 MiB of lines that compress to next to nothing: what is fetched inflates a hundredfold."""
     records, lines = 800, 64
@@ -70,7 +68,6 @@ async def test_a_backlog_no_memory_could_hold_waits_in_kafka_while_postgres_take
     await assert_exact(settings, "postgres", records * lines + 1, requests=records + 1)
 
 
-@pytest.mark.timeout(240)
 async def test_a_consumer_whose_fetches_stall_is_found_by_its_lag_and_ends(
     behind_proxy: Settings,
     proxied_kafka: FaultProxy,

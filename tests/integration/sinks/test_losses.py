@@ -76,7 +76,6 @@ async def sources(settings: Settings) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("but", [(4,), (7, 8, 9), (0, 1, 5, 9)], ids=["in the middle", "the tail", "here and there"])
 async def test_lost_records_come_back_through_the_real_processor_and_only_by_the_detector(
     settings: Settings, but: tuple[int, ...]
@@ -203,7 +202,7 @@ async def test_a_topic_made_anew_is_watched_from_its_first_record_and_the_old_on
     await admin.start()
     await admin.delete_topics([topic_name(settings, REQUESTS)])
     await admin.close()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await topic_ids(settings)).get(topic_name(settings, REQUESTS)) in (None, old_id):
             await create_topics(settings)
     anew = [bundle(f"new {number}") for number in range(3)]

@@ -49,7 +49,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample, "CPU_SHARE", 1.0)
 
 
-@pytest.mark.timeout(180)
 async def test_lines_become_patterns_of_their_scenario_and_a_bad_record_stops_nothing(
     settings: Settings, quick: None
 ) -> None:
@@ -79,7 +78,6 @@ async def _tenant_of_patterns(settings: Settings) -> object:
         return await connection.fetchval("SELECT tenant_id FROM scenario_patterns LIMIT 1")
 
 
-@pytest.mark.timeout(120)
 async def test_a_database_that_is_down_only_delays_it(settings: Settings, quick: None) -> None:
     request = analysed_request(["disk full on node"])
     nowhere = re.sub(r"@[^/]*/", "@127.0.0.1:1/", settings.postgres_sink_url)

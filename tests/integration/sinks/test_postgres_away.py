@@ -63,7 +63,7 @@ async def test_a_commit_in_doubt_is_settled_by_the_offsets(settings: Settings, n
         proxy.use(to_server=faults)
         await publish_lines(settings, 10)
         cut = {connection.number for connection in proxy.connections}
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             while cut & {connection.number for connection in proxy.connections}:
                 await asyncio.sleep(0.02)
         proxy.heal()
@@ -81,7 +81,7 @@ async def test_a_connection_reset_in_the_middle_of_a_copy(settings: Settings) ->
         large = [analysed_request([f"{n}: " + "x" * 400 for n in range(500)]) for _ in range(4)]
         await publish_requests(settings, *large)
         cut = {connection.number for connection in proxy.connections}
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             while cut & {connection.number for connection in proxy.connections}:
                 await asyncio.sleep(0.02)
         proxy.heal()
@@ -89,7 +89,6 @@ async def test_a_connection_reset_in_the_middle_of_a_copy(settings: Settings) ->
     await assert_exact(settings, "postgres", 2002, requests=5)
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", SINKS)
 async def test_postgres_that_swallows_everything_is_given_up_and_asked_again(settings: Settings, name: str) -> None:
     with through_proxy(settings) as (behind, proxy), running_sink(behind, name, health=True) as sink:
@@ -167,7 +166,6 @@ async def settings_on(own: OwnPostgres, settings: Settings) -> Settings:
     return moved
 
 
-@pytest.mark.timeout(300)
 async def test_postgres_killed_while_rows_arrive_and_then_frozen_for_45_seconds(
     settings: Settings, own_postgres: OwnPostgres
 ) -> None:

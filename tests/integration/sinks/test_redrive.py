@@ -112,7 +112,6 @@ async def letters(settings: Settings, columns: str) -> list[asyncpg.Record]:
         return await connection.fetch(f"SELECT {columns} FROM dead_letters ORDER BY occurred_at, id")
 
 
-@pytest.mark.timeout(180)
 async def test_parts_and_whole_requests_are_stored_beside_what_was_stored(settings: Settings) -> None:
     partly, wholly = request_of(Entry("a"), Entry("b"), Entry("c")), request_of(Entry("d"), Entry("e"))
     stored = analysed_request(["a", "c"], uuid.UUID(bytes=partly.request_id), partly.received_at_us, accepted=3)
@@ -149,7 +148,6 @@ async def test_parts_and_whole_requests_are_stored_beside_what_was_stored(settin
     assert (int(entries), int(counted)) == (5, 2)
 
 
-@pytest.mark.timeout(180)
 async def test_what_fails_again_comes_back_as_the_same_letter(settings: Settings) -> None:
     request = request_of(Entry("good"), POISON, Entry("also good"), POISON)
     with running_pipeline(settings):
@@ -177,7 +175,6 @@ async def test_what_fails_again_comes_back_as_the_same_letter(settings: Settings
     assert sorted(tuple(row) for row in rows) == [("dead", [1], 1), ("redriven", [1, 3], 3)]
 
 
-@pytest.mark.timeout(180)
 async def test_letters_of_the_sink_are_stored_once_their_partition_exists(settings: Settings) -> None:
     far = analysed_request(["far", "away"], received_at_us=YEAR_2100_US)
     quick = dataclasses.replace(settings, parquet_flush_seconds=0.2)
@@ -236,7 +233,6 @@ asyncio.run(redrive_letters(settings, LetterFilter(), datetime.now(UTC)))
 """
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("point", ["redrive.before_publish", "redrive.after_publish"])
 async def test_a_redrive_that_is_killed_is_taken_up_by_the_next(settings: Settings, tmp_path: Path, point: str) -> None:
     requests = [request_of(Entry("a"), Entry("b")) for _ in range(3)]

@@ -67,7 +67,6 @@ async def assert_archived(settings: Settings, lines: int) -> None:
     assert (len(ids), len(set(ids))) == (lines, lines)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("step", ["PUT", "HEAD"])
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_that_outlasts_the_clients_own_retries(
@@ -85,7 +84,6 @@ async def test_a_fault_that_outlasts_the_clients_own_retries(
     await assert_archived(settings, 201)
 
 
-@pytest.mark.timeout(180)
 async def test_a_server_that_stalls_is_given_up(settings: Settings, proxy: S3FaultProxy) -> None:
     with running_sink(settings, "parquet"):
         await publish_requests(settings, analysed_request(["before"]))

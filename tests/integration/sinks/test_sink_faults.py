@@ -43,7 +43,7 @@ async def reach(sink: SinkProcess, failpoint: str, action: str, *messages: str) 
     """Publishes a request a message, and waits until the sink has come to the point."""
     armed = sink.arm(failpoint, action)
     await publish_requests(sink.settings, *[analysed_request([message]) for message in messages])
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         while armed.exists():
             await asyncio.sleep(0.02)
 
@@ -84,7 +84,6 @@ async def test_failing_at_an_edge_is_tried_again_by_the_same_process(settings: S
     await assert_exact(settings, name, 21, requests=21)
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("name", "edge"), [("postgres", "before_transaction"), ("parquet", "before_put"), ("parquet", "after_put")]
 )
@@ -100,7 +99,7 @@ async def test_what_a_zombie_holds_is_refused_by_the_offsets_alone(settings: Set
         armed = zombie.arm(f"{name}_sink.{edge}", "stop")
         held = [analysed_request([f"held {n}"]) for n in range(3)]
         await publish_requests(settings, analysed_request([]), *held)
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             while armed.exists():
                 await asyncio.sleep(0.02)
         await publish_requests(settings, *[analysed_request([f"not held {n}"]) for n in range(3)])
@@ -122,7 +121,6 @@ async def test_what_a_zombie_holds_is_refused_by_the_offsets_alone(settings: Set
     await assert_exact(settings, name, 8, requests=9)
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("name", "edge"), [("postgres", "after_offsets"), ("postgres", "before_commit"), ("parquet", "before_commit")]
 )
@@ -160,7 +158,6 @@ async def test_a_table_locked_by_a_migration_is_waited_for(settings: Settings, n
     await assert_exact(settings, name, 21, requests=21)
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", SINKS)
 async def test_a_topic_made_anew_is_read_from_its_start(settings: Settings, name: str) -> None:
     with running_sink(settings, name) as sink:
@@ -171,7 +168,7 @@ async def test_a_topic_made_anew_is_read_from_its_start(settings: Settings, name
         await admin.start()
         await admin.delete_topics([topic_name(settings, ANALYSED)])
         await admin.close()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (await topic_ids(settings)).get(topic_name(settings, ANALYSED)) in (None, old_id):
                 await create_topics(settings)
         await publish_requests(settings, *[analysed_request([f"new {n}"]) for n in range(3)])

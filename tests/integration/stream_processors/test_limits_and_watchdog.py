@@ -60,7 +60,6 @@ def metric(processor: ProcessorProcess, name: str) -> float:
     return float(next(line for line in lines if line.startswith(name)).rpartition(" ")[2])
 
 
-@pytest.mark.timeout(180)
 async def test_at_the_limit_it_holds_and_goes_on_once_the_limit_is_raised(settings: Settings) -> None:
     limited = replace(settings, dead_letter_max_consecutive=5)
     good, bad = request_of(["good"]), bundle_of(request_of([POISON]))
@@ -88,7 +87,6 @@ async def test_at_the_limit_it_holds_and_goes_on_once_the_limit_is_raised(settin
     assert sorted(sources_of(records)) == [(0, offset) for offset in range(10)]
 
 
-@pytest.mark.timeout(180)
 async def test_a_held_processor_outlives_its_session(settings: Settings) -> None:
     limited = replace(settings, dead_letter_max_consecutive=1)
     await publish(limited, [bundle_of(request_of([POISON]))] * 200)
@@ -124,7 +122,6 @@ __main__.main()
 """
 
 
-@pytest.mark.timeout(240)
 async def test_a_consumer_that_stalls_in_silence_ends_and_its_successor_goes_on(settings: Settings) -> None:
     value = bundle_of(request_of(["a"]))
     await publish(settings, [value])
@@ -144,7 +141,6 @@ async def test_a_consumer_that_stalls_in_silence_ends_and_its_successor_goes_on(
     assert set(sources_of(records)) == {(0, offset) for offset in range(101)}
 
 
-@pytest.mark.timeout(300)
 async def test_a_broker_that_freezes_for_45_seconds_is_waited_for(settings: Settings, tmp_path: Path) -> None:
     with own_kafka(tmp_path / "kafka") as (servers, broker):
         own = replace(settings, kafka_bootstrap_servers=servers)
@@ -168,7 +164,6 @@ async def test_a_broker_that_freezes_for_45_seconds_is_waited_for(settings: Sett
             await processor.until_ready()
 
 
-@pytest.mark.timeout(240)
 async def test_without_the_dead_letter_topic_no_poison_is_passed(settings: Settings) -> None:
     """Restarted as the supervisor would, it goes on by itself once the topic is back."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
@@ -194,7 +189,6 @@ async def test_without_the_dead_letter_topic_no_poison_is_passed(settings: Setti
     assert set(sources_of(letters)) == {(0, 1)}
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("point", ["processor.before_send", "processor.after_send", "processor.after_acknowledged"])
 async def test_killed_at_each_edge_it_loses_nothing(settings: Settings, tmp_path: Path, point: str) -> None:
     folder = tmp_path / "failpoints"

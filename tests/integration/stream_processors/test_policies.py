@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
-import pytest
 
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.analysed import AnalysedRequest, decode_analysed
@@ -79,7 +78,6 @@ async def until_report(processor: ProcessorProcess, part: str) -> dict[str, Any]
     return report
 
 
-@pytest.mark.timeout(240)
 async def test_a_changed_policy_holds_for_what_is_sent_after_it_with_and_without_postgres(
     settings: Settings, demo: Demo
 ) -> None:

@@ -86,7 +86,6 @@ async def test_records_that_are_no_bundle_or_of_an_unknown_version_are_dead_lett
     assert {source.topic_id for record in records if (source := source_of(record.headers))} == {topic_id}
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("stop", ["kill", "terminate"])
 async def test_no_record_is_lost_when_the_processor_is_stopped_under_load(settings: Settings, stop: str) -> None:
     sent: set[tuple[int, int]] = set()

@@ -68,7 +68,7 @@ class Step:
         running = asyncio.create_task(self.step.run())
         for message in messages:
             await self.step.take(message)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while self.step._arrived.is_set() or self.step._taken:
                 await asyncio.sleep(0.001)
         running.cancel()
