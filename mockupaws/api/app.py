@@ -34,6 +34,7 @@ from mockupaws.runtime.limits.plan_feed import PlanFeed
 from mockupaws.runtime.redis_client import open_redis, redis_circuit
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import API_REQUESTS, API_SECONDS
+from mockupaws.runtime.worker_metrics import WorkerMetrics
 
 
 async def build_app(settings: Settings) -> Starlette:
@@ -59,7 +60,9 @@ async def build_app(settings: Settings) -> Starlette:
         tasks = [asyncio.create_task(watch) for watch in watches]
         for task in tasks:
             task.add_done_callback(_exit_on_failure)
-        yield
+        async with WorkerMetrics().told() as metrics:
+            app.state.metrics = metrics
+            yield
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)

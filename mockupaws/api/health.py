@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from mockupaws.api.databases import ServerState
 from mockupaws.api.routing import Call, answer
+from mockupaws.runtime.worker_metrics import CONTENT_TYPE, WorkerMetrics
 
 
 async def alive(call: Call) -> Response:
@@ -28,7 +28,8 @@ async def databases(call: Call) -> Response:
 
 
 async def prometheus(call: Call) -> Response:
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    metrics: WorkerMetrics = call.request.app.state.metrics
+    return Response(await metrics.text(), media_type=CONTENT_TYPE)
 
 
 def _detail(states: list[ServerState]) -> dict[str, str]:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -41,6 +40,7 @@ from mockupaws.runtime.postgres import open_pool
 from mockupaws.runtime.redis_client import open_redis, redis_circuit
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import INGEST_IN_FLIGHT
+from mockupaws.runtime.worker_metrics import CONTENT_TYPE, WorkerMetrics
 
 INGEST_PATH = "/api/v1/ingest"
 SNAPSHOT_FILE = "gateway-directory.snapshot"
@@ -77,8 +77,8 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with _running(settings, clock) as gateway:
-            app.state.gateway = gateway
+        async with _running(settings, clock) as gateway, WorkerMetrics().told() as metrics:
+            app.state.gateway, app.state.metrics = gateway, metrics
             if on_start is not None:
                 on_start(gateway)
             yield
@@ -195,8 +195,9 @@ async def _ready(request: Request) -> Response:
     return Response(body, 200 if ready else 503, media_type="application/json")
 
 
-async def _metrics(_: Request) -> Response:
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+async def _metrics(request: Request) -> Response:
+    metrics: WorkerMetrics = request.app.state.metrics
+    return Response(await metrics.text(), media_type=CONTENT_TYPE)
 
 
 async def _openapi(_: Request) -> Response:

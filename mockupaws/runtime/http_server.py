@@ -15,6 +15,8 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 
+from mockupaws.runtime.worker_metrics import shared_metrics
+
 READ_BUFFER_BYTES = 64 * 1024
 """What the server reads ahead of one client, and the longest head it reads; over many slow uploads granian's 400 KiB
 would be most of the memory."""
@@ -29,7 +31,7 @@ def serve(target: str, *, host: str, port: int, workers: int, max_connections: i
 
     `head_seconds`: how long a client may take to send a request's head, and keep an idle connection.
     """
-    Granian(
+    server = Granian(
         target,
         factory=True,
         address=host,
@@ -44,7 +46,9 @@ def serve(target: str, *, host: str, port: int, workers: int, max_connections: i
         http1_settings=HTTP1Settings(header_read_timeout=int(head_seconds * 1000), max_buffer_size=READ_BUFFER_BYTES),
         workers_kill_timeout=STOP_SECONDS,
         respawn_failed_workers=False,
-    ).serve()
+    )
+    with shared_metrics(workers):
+        server.serve()
 
 
 def on_sigterm(tell: Callable[[], None]) -> None:
