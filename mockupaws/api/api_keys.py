@@ -17,6 +17,7 @@ from mockupaws.api.errors import RefusedError
 from mockupaws.api.logs import Instant
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
+from mockupaws.api.search_blocks import LATEST
 from mockupaws.runtime.api_keys import RANDOM_BYTES, mint, secret_hmac
 from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.accounts import Scope, beyond
@@ -61,6 +62,8 @@ async def create_api_key(call: Call) -> Response:
     _check_reach(call, body.scopes)
     if body.expires_at is not None and body.expires_at <= _now(call):
         raise RefusedError("invalid_body", "this moment is past - at `$.expires_at`")
+    if body.expires_at is not None and body.expires_at > LATEST:
+        raise RefusedError("invalid_body", f"this moment is after the year {LATEST.year - 1} - at `$.expires_at`")
     async with call.services.databases.write(call.tenant_id) as connection:
         made = await _insert(connection, call, body.name, body.scopes, body.expires_at)
         await record(call, connection, "api_key.created", made.id, after=_without_key(made))

@@ -20,7 +20,7 @@ from mockupaws.api.audit import record
 from mockupaws.api.errors import RefusedError
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
-from mockupaws.api.scenarios import find_scenario, stored_architecture
+from mockupaws.api.scenarios import find_measured_scenario, find_scenario, stored_architecture
 from mockupaws.api.summaries import measured_peaks, measured_quantities
 from mockupaws.cost_model.bill import bill_document
 from mockupaws.cost_model.budgets import Metric, Standing, standing
@@ -158,7 +158,7 @@ async def get_budget(call: Call) -> Response:
     async with call.services.databases.read(call.tenant_id) as reading:
         connection = reading.connection
         row = await _find(call, connection)
-        scenario = await find_scenario(connection, row["scenario_id"])
+        scenario = await find_measured_scenario(connection, row["scenario_id"])
         now = datetime.fromtimestamp(call.services.clock.now_us() / 1e6, UTC)
         since = now - timedelta(days=row["window_days"])
         quantities = await measured_quantities(connection, row["scenario_id"], since)

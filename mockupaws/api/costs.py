@@ -16,7 +16,7 @@ from mockupaws.api.logs import Instant
 from mockupaws.api.paging import check_range
 from mockupaws.api.patterns import HOUR, stored_patterns
 from mockupaws.api.routing import Call, answer
-from mockupaws.api.scenarios import changed, find_scenario, stored_architecture
+from mockupaws.api.scenarios import changed, find_measured_scenario, stored_architecture
 from mockupaws.api.summaries import measured_quantities
 from mockupaws.cost_model.architecture import Architecture, architecture_document
 from mockupaws.cost_model.bill import Bill, bill, bill_document
@@ -138,7 +138,7 @@ async def get_suggestions(call: Call) -> Response:
 async def measure_scenario(connection: Connection, scenario_id: UUID, query: CostQuery) -> MeasuredScenario:
     """Raises RefusedError where there is no such scenario, or the window is upside down."""
     check_range(query)
-    row = await find_scenario(connection, scenario_id)
+    row = await find_measured_scenario(connection, scenario_id)
     quantities = await measured_quantities(connection, scenario_id, query.from_, query.to)
     return MeasuredScenario(row["id"], row["name"], row["version"], stored_architecture(row), quantities)
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from mockupaws.api.errors import RefusedError
@@ -48,6 +49,9 @@ class Reading:
 
 LAST_READING: ContextVar[Reading | None] = ContextVar("last_reading", default=None)
 """What this request has read from last."""
+
+DATA_THROUGH: ContextVar[datetime | None] = ContextVar("data_through", default=None)
+"""received_at of the newest stored line of the scenario this request reads the traffic of; of two, the earlier."""
 
 
 @dataclass(frozen=True, slots=True)

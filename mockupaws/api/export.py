@@ -1,9 +1,10 @@
 """All matching lines as a stream: NDJSON, CSV or Parquet, in flat memory.
 
 Postgres writes each page as JSON or CSV, in one value: a line costs this process a tenth of what a row of its own
-would. Parquet is made of the JSON by Arrow. Each page is a short transaction of its own, so a client that reads slowly
-or not at all holds two pages in memory and no connection: the next one is read while one is written and sent. Who
-reads nothing for a minute is let go (runtime/http_edge.py), and a query that is under way is cancelled with its client.
+would. Both are compressed for whoever takes that; Parquet, made of the JSON by Arrow, is compressed in itself. Each
+page is a short transaction of its own, so a client that reads slowly or not at all holds two pages in memory and no
+connection: the next one is read while one is written and sent. Who reads nothing for a minute is let go
+(runtime/http_edge.py), and a query that is under way is cancelled with its client.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from starlette.responses import Response
 
 from mockupaws.api.audit import record
+from mockupaws.api.compression import Compressor, compressor_of, encoding_of
 from mockupaws.api.cursor import Position
 from mockupaws.api.errors import RefusedError
 from mockupaws.api.logs import (
@@ -35,7 +37,7 @@ from mockupaws.api.logs import (
 )
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call
-from mockupaws.api.scenarios import find_scenario
+from mockupaws.api.scenarios import find_measured_scenario
 from mockupaws.api.search_blocks import SearchPlan, plan_search, wanted_of
 from mockupaws.api.streaming import Stream
 
@@ -87,18 +89,22 @@ async def export_logs(call: Call) -> Response:
     scenario_id = call.id("scenario_id")
     call.services.look_budget.check(call.tenant_id)
     async with call.services.databases.read(call.tenant_id) as reading:
-        await find_scenario(reading.connection, scenario_id)
+        await find_measured_scenario(reading.connection, scenario_id)
         marks = await marks_wanted(call, reading.connection, query)
     asked = msgspec.structs.replace(query, q=None, value=None, attributes=None)  # what is searched for may be secret
     async with call.services.databases.write(call.tenant_id) as connection:
         await record(call, connection, "logs.exported", scenario_id, details={"filter": asked})
     headers = {"Content-Disposition": f'attachment; filename="{scenario_id}.{query.format}"'}
-    return Stream(_stream(call, scenario_id, marks), MEDIA_TYPES[query.format], headers)
-
-
-async def _stream(call: Call, scenario_id: UUID, marks: list[str] | None) -> AsyncGenerator[bytes]:
-    query: ExportQuery = call.query
     writer = writer_of(query.format)
+    if query.format != "parquet":
+        headers["Vary"] = "Accept-Encoding"
+        if (encoding := encoding_of(call.request.headers.get("accept-encoding", ""))) is not None:
+            headers["Content-Encoding"] = encoding
+            writer = _Compressed(writer, compressor_of(encoding))
+    return Stream(_stream(call, scenario_id, marks, writer), MEDIA_TYPES[query.format], headers)
+
+
+async def _stream(call: Call, scenario_id: UUID, marks: list[str] | None, writer: Writer) -> AsyncGenerator[bytes]:
     async with aclosing(_one_ahead(_pages(call, scenario_id, marks))) as pages:
         async for lines in pages:
             if written := await asyncio.to_thread(writer.write, lines):
@@ -185,6 +191,19 @@ class _Csv:
 
     def close(self) -> bytes:
         return b""
+
+
+class _Compressed:
+    def __init__(self, writer: Writer, compressor: Compressor) -> None:
+        self._writer = writer
+        self._compressor = compressor
+
+    def write(self, lines: bytes) -> bytes:
+        written = self._writer.write(lines)
+        return self._compressor.compress(written) if written else b""
+
+    def close(self) -> bytes:
+        return self._compressor.compress(self._writer.close()) + self._compressor.close()
 
 
 class _Parquet:

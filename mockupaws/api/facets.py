@@ -20,7 +20,7 @@ from mockupaws.api.logs import LineConditions, LogFilter, Text, attributes_wante
 from mockupaws.api.metrics import MAX_POINTS, STEP_PATTERN, step_seconds
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
-from mockupaws.api.scenarios import find_scenario
+from mockupaws.api.scenarios import find_measured_scenario
 from mockupaws.api.summaries import measured_quantities
 from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.pii_types import PII_TYPES
@@ -184,7 +184,7 @@ async def get_hits(call: Call) -> Response:
     scenario_id = call.id("scenario_id")
     conditions = query.source, query.level, query.has_pii, query.pii_type, float(step)
     async with call.services.databases.read(call.tenant_id) as reading:
-        await find_scenario(reading.connection, scenario_id)
+        await find_measured_scenario(reading.connection, scenario_id)
         if step % 3600 == 0 and query.q is None and query.attributes is None:
             window = _hour_of(since), _hour_of(to) + _HOUR
             rows = await reading.connection.fetch(SQL["hits_by_hour"], scenario_id, *window, *conditions)
@@ -216,7 +216,7 @@ async def _read_spread(call: Call, query: FacetQuery) -> _Spread:
     first, last = _hour_of(since), _hour_of(to)
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
-        await find_scenario(reading.connection, scenario_id)
+        await find_measured_scenario(reading.connection, scenario_id)
         rows = await reading.connection.fetch(
             SQL["facets"],
             scenario_id,

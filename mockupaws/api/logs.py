@@ -21,7 +21,7 @@ from mockupaws.api.errors import RefusedError
 from mockupaws.api.paging import check_range, conditions_of, cursor_after, cursor_at, position_of
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
-from mockupaws.api.scenarios import find_scenario
+from mockupaws.api.scenarios import find_measured_scenario
 from mockupaws.api.search_blocks import EARLIEST, INSTANT, LATEST, Span, plan_search, wanted_of
 from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.pii_types import PII_TYPES
@@ -108,10 +108,9 @@ async def list_logs(call: Call) -> Response:
     position = position_of(call, binding, query.cursor)
     call.services.look_budget.check(call.tenant_id)
     async with call.services.databases.read(call.tenant_id) as reading:
-        await find_scenario(reading.connection, scenario_id)
+        scenario = await find_measured_scenario(reading.connection, scenario_id)
         marks = await marks_wanted(call, reading.connection, query)
         found = await fetch_page(reading.connection, scenario_id, query, position, query.limit + 1, marks)
-        newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
     if is_selective(query):
         call.services.look_budget.take(call.tenant_id, found.looked_bytes)
     following = cursor_after(
@@ -120,8 +119,7 @@ async def list_logs(call: Call) -> Response:
     if following is None and found.end is not None:
         following = cursor_at(call, binding, found.end)
     page = [line_of(row) for row in found.rows[: query.limit]]
-    through = newest["received_at"] if newest else None
-    return answer(LogPage(page, following, found.end is None, through, reading.stale))
+    return answer(LogPage(page, following, found.end is None, scenario["data_through"], reading.stale))
 
 
 def check_filter(query: LogFilter) -> None:

@@ -11,9 +11,8 @@ from starlette.responses import Response
 
 from mockupaws.api.errors import RefusedError
 from mockupaws.api.logs import Instant
-from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
-from mockupaws.api.scenarios import find_scenario, stored_architecture
+from mockupaws.api.scenarios import find_measured_scenario, stored_architecture
 from mockupaws.api.summaries import (
     Window,
     find_coverage,
@@ -106,7 +105,7 @@ async def get_series(call: Call) -> Response:
         raise RefusedError("invalid_parameter", f"more than {MAX_POINTS:,} steps: use a larger `step`")
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
-        await find_scenario(reading.connection, scenario_id)
+        await find_measured_scenario(reading.connection, scenario_id)
         points = await measured_series(reading.connection, Window(scenario_id, since, to), metric, step)
     name = f"{metric.metric_type}.{metric.metric_name}"
     shown = [Point(datetime.fromtimestamp(start, UTC), value) for start, value in points]
@@ -117,12 +116,11 @@ async def get_summary(call: Call) -> Response:
     query = _checked_window(call)
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
-        architecture = stored_architecture(await find_scenario(reading.connection, scenario_id))
+        scenario = await find_measured_scenario(reading.connection, scenario_id)
         coverage = await find_coverage(reading.connection, Window(scenario_id, query.from_, query.to))
         quantities = await totals_of(reading.connection, coverage)
-        newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
-    through = newest["received_at"] if newest else None
-    return answer(summary_of(quantities, architecture.model.id, through, reading.stale))
+    model_id = stored_architecture(scenario).model.id
+    return answer(summary_of(quantities, model_id, scenario["data_through"], reading.stale))
 
 
 async def get_profile(call: Call) -> Response:
@@ -130,7 +128,7 @@ async def get_profile(call: Call) -> Response:
     query = _checked_window(call)
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
-        await find_scenario(reading.connection, scenario_id)
+        await find_measured_scenario(reading.connection, scenario_id)
         coverage = await find_coverage(reading.connection, Window(scenario_id, query.from_, query.to))
         quantities = await quantities_of(reading.connection, coverage)
         counts = await measured_counts(reading.connection, coverage, [_SIZES, _TOKENS, _RATES])

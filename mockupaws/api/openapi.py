@@ -16,6 +16,17 @@ from mockupaws.schemas.http.errors import ErrorAnswer
 from mockupaws.schemas.http.headers import described_headers
 
 _REFERENCE = "#/components/schemas/{name}"
+_FRESHNESS: dict[str, Any] = {
+    "Replica-Lag-Seconds": {
+        "description": "how far the server that was read from was behind the primary when it was last looked at",
+        "schema": {"type": "number", "minimum": 0},
+    },
+    "Data-Through": {
+        "description": "received_at of the newest stored line of the scenario, where its traffic was read; of two "
+        "scenarios the earlier; none where there is no line",
+        "schema": {"type": "string", "format": "date-time"},
+    },
+}
 
 
 def openapi_document(routes: Iterable[ApiRoute], version: str) -> dict[str, Any]:
@@ -89,13 +100,14 @@ def _responses(route: ApiRoute, schema_of: dict[Any, Any]) -> dict[str, Any]:
         codes.add("not_found")
     if route.body is not None:
         codes |= {"malformed_body", "invalid_body", "body_too_large", "body_timeout", "unavailable"}
-    success: dict[str, Any] = {"description": HTTPStatus(route.status).phrase, "headers": described_headers()}
+    headers = described_headers() | (_FRESHNESS if route.scope == "read" else {})
+    success: dict[str, Any] = {"description": HTTPStatus(route.status).phrase, "headers": headers}
     if route.status != HTTPStatus.NO_CONTENT:
         success["content"] = {route.media_type: {"schema": schema_of[route.answers]} if route.answers else {}}
         success["content"] |= {media_type: {} for media_type in route.other_media_types}
     responses: dict[str, Any] = {str(route.status): success}
     if "If-None-Match" in route.headers:
-        responses["304"] = {"description": "the answer is the one whose ETag was sent", "headers": described_headers()}
+        responses["304"] = {"description": "the answer is the one whose ETag was sent", "headers": headers}
     for status in sorted({ERRORS[code].status for code in codes}):
         named = sorted(code for code in codes if ERRORS[code].status == status)
         responses[str(status)] = {

@@ -14,7 +14,7 @@ from mockupaws.api.errors import RefusedError
 from mockupaws.api.logs import Instant
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call, answer
-from mockupaws.api.scenarios import find_scenario, stored_architecture
+from mockupaws.api.scenarios import find_measured_scenario, stored_architecture
 from mockupaws.api.summaries import Window, measured_quantities, measured_series
 from mockupaws.cost_model.bill import bill, bill_document
 from mockupaws.cost_model.pattern_costs import PatternCost, PatternTotals, price_patterns
@@ -68,7 +68,7 @@ async def get_patterns(call: Call) -> Response:
     first, last = _hour_of(since), _hour_of(to)
     scenario_id = call.id("scenario_id")
     async with call.services.databases.read(call.tenant_id) as reading:
-        architecture = stored_architecture(await find_scenario(reading.connection, scenario_id))
+        architecture = stored_architecture(await find_measured_scenario(reading.connection, scenario_id))
         mined, sampled = await stored_patterns(reading.connection, scenario_id, first, last + HOUR)
         quantities = await measured_quantities(reading.connection, scenario_id, first, last + HOUR)
     prices = prices_in_force(call.services.settings)

@@ -11,6 +11,13 @@ RETURNING id, name, description, architecture, version, created_at, updated_at;
 SELECT id, name, description, architecture, version, created_at, updated_at
 FROM scenarios WHERE id = $1 AND deleted_at IS NULL;
 
+-- name: find_measured_scenario
+-- The same with the moment its newest stored line was received at: what reads of its traffic begin with.
+SELECT id, name, description, architecture, version, created_at, updated_at,
+       (SELECT received_at FROM scenario_logs WHERE scenario_id = $1 ORDER BY received_at DESC, id DESC LIMIT 1)
+           AS data_through
+FROM scenarios WHERE id = $1 AND deleted_at IS NULL;
+
 -- name: list_scenarios
 -- A page in order of creation, after a position ($1, $2 null: from the start).
 SELECT id, name, description, architecture, version, created_at, updated_at

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from mockupaws.api.answer_cache import key_of, lifetime_of
-from mockupaws.api.databases import LAST_READING
+from mockupaws.api.databases import DATA_THROUGH, LAST_READING
 from mockupaws.api.scenarios import find_scenario
 
 if TYPE_CHECKING:
@@ -23,15 +23,18 @@ Handler = Callable[["Call"], Awaitable[Response]]
 def kept(handler: Handler) -> Handler:
     """Answers of a scenario's window, kept in the cache for its lifetime unless they are stale; with an ETag.
 
-    The scenario is looked up each time: what was deleted, or is another tenant's, isn't answered from the cache.
+    The scenario is looked up each time: what was deleted, or is another tenant's, isn't answered from the cache. Up to
+    when the data goes is kept with the answer, a line before it.
     """
 
     @wraps(handler)
     async def answer_kept(call: Call) -> Response:
         cache = call.services.answers
         key = key_of(call.tenant_id, call.request.url.path, call.query)
-        body = await cache.get(key)
-        if body is not None:
+        found = await cache.get(key)
+        if found is not None:
+            moment, _, body = found.partition(b"\n")
+            DATA_THROUGH.set(datetime.fromisoformat(moment.decode()) if moment else None)
             async with call.services.databases.read(call.tenant_id) as reading:
                 await find_scenario(reading.connection, call.id("scenario_id"))
             return _tagged(call, body)
@@ -39,8 +42,11 @@ def kept(handler: Handler) -> Handler:
         body = bytes(response.body)
         last = LAST_READING.get()
         if last is not None and not last.stale:
+            through = DATA_THROUGH.get()
             now = datetime.fromtimestamp(call.services.clock.now_us() / 1e6, UTC)
-            await cache.put(key, body, lifetime_of(call.query, now))
+            await cache.put(
+                key, (through.isoformat().encode() if through else b"") + b"\n" + body, lifetime_of(call.query, now)
+            )
         return _tagged(call, body)
 
     return answer_kept

@@ -77,7 +77,7 @@ ROUTES: tuple[ApiRoute, ...] = (
     ApiRoute("GET", f"{_SCENARIO}/pii", kept(facets.get_pii_summary), "Lines with findings, by type and by source",
              "read", query=facets.FacetQuery, answers=facets.PiiSummary, headers=_KEPT),
     ApiRoute("GET", f"{_SCENARIO}/logs/export", export.export_logs, "All matching lines as a stream", "read",
-             query=export.ExportQuery, media_type="application/x-ndjson",
+             query=export.ExportQuery, headers=("Accept-Encoding",), media_type="application/x-ndjson",
              other_media_types=("text/csv", "application/vnd.apache.parquet"), errors=("look_budget_used",)),
     ApiRoute("GET", f"{_SCENARIO}/tail", tail.tail_logs, "Lines as they are stored (server-sent events)", "read",
              query=tail.TailQuery, headers=("Last-Event-ID",), media_type="text/event-stream",

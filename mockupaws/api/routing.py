@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from functools import cache
+from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -15,10 +17,11 @@ from starlette.responses import Response
 from mockupaws.api import audit
 from mockupaws.api.answer_cache import AnswerCache
 from mockupaws.api.authenticate import Authenticator, Principal
-from mockupaws.api.databases import LAST_READING, READ_AFTER, WRITTEN, Databases
+from mockupaws.api.databases import DATA_THROUGH, LAST_READING, READ_AFTER, WRITTEN, Databases
 from mockupaws.api.errors import ERRORS, RefusedError
 from mockupaws.api.hints import ReceiptHints
 from mockupaws.api.look_budget import LookBudget
+from mockupaws.api.search_blocks import EARLIEST, LATEST
 from mockupaws.api.sign_in import SignIn
 from mockupaws.runtime.audit import Origin
 from mockupaws.runtime.backlog_notes import BacklogNotes
@@ -151,6 +154,7 @@ def endpoint(route: ApiRoute, services: Services) -> Callable[[Request], Awaitab
         try:
             WRITTEN.set(None)
             LAST_READING.set(None)
+            DATA_THROUGH.set(None)
             READ_AFTER.set(_read_after(request))
             call = await _checked(route, services, request)
             try:
@@ -191,6 +195,8 @@ def _with_freshness(response: Response) -> Response:
         response.headers["Write-Position"] = str(written)
     if reading is not None:
         response.headers["Replica-Lag-Seconds"] = f"{reading.lag_seconds:.3f}"
+    if (through := DATA_THROUGH.get()) is not None:
+        response.headers["Data-Through"] = str(msgspec.to_builtins(through))
     return response
 
 
@@ -237,9 +243,27 @@ def _read_query(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
     if any("\0" in value for value in values.values()):
         raise RefusedError("invalid_parameter", "a query parameter holds a NUL character")
     try:
-        return msgspec.convert(values, kind, strict=False)
+        query = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise RefusedError("invalid_parameter", f"query parameters: {error}") from None
+    for attribute, name in _moments_of(kind):
+        moment = getattr(query, attribute)
+        if moment is not None and not EARLIEST <= moment <= LATEST:
+            raise RefusedError(
+                "invalid_parameter", f"`{name}` must be a time from the year {EARLIEST.year} to {LATEST.year}"
+            )
+    return query
+
+
+@cache
+def _moments_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+    """Attributes that are times, and what callers name them."""
+    hints = get_type_hints(kind)
+    return tuple(
+        (field.name, field.encode_name)
+        for field in msgspec.structs.fields(kind)
+        if datetime in (hints[field.name], *get_args(hints[field.name]))
+    )
 
 
 async def _read_body(request: Request, kind: type[msgspec.Struct], max_bytes: int) -> msgspec.Struct:

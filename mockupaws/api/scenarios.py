@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from mockupaws.api.audit import record
 from mockupaws.api.cursor import Position
+from mockupaws.api.databases import DATA_THROUGH
 from mockupaws.api.errors import RefusedError
 from mockupaws.api.paging import cursor_after, position_of
 from mockupaws.api.queries import SQL
@@ -151,6 +152,16 @@ async def find_scenario(connection: Connection, scenario_id: UUID) -> asyncpg.Re
     row = await connection.fetchrow(SQL["find_scenario"], scenario_id)
     if row is None:
         raise _unknown_scenario()
+    return row
+
+
+async def find_measured_scenario(connection: Connection, scenario_id: UUID) -> asyncpg.Record:
+    """Of which stored traffic is read, with `data_through`: the answer's header says the same."""
+    row = await connection.fetchrow(SQL["find_measured_scenario"], scenario_id)
+    if row is None:
+        raise _unknown_scenario()
+    known = [moment for moment in (DATA_THROUGH.get(), row["data_through"]) if moment is not None]
+    DATA_THROUGH.set(min(known, default=None))
     return row
 
 

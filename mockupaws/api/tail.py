@@ -24,7 +24,7 @@ from mockupaws.api.errors import RefusedError
 from mockupaws.api.logs import LOOK_AT, LogFilter, attributes_wanted, check_filter, fetch_page, line_of, marks_wanted
 from mockupaws.api.queries import SQL
 from mockupaws.api.routing import Call
-from mockupaws.api.scenarios import find_scenario
+from mockupaws.api.scenarios import find_measured_scenario
 from mockupaws.api.streaming import Stream
 from mockupaws.runtime.postgres import Connection, is_retriable
 
@@ -76,7 +76,7 @@ async def tail_logs(call: Call) -> Response:
         if position is None:
             raise RefusedError("invalid_cursor", "Last-Event-ID is none of this tail's")
     async with call.services.databases.read(call.tenant_id) as reading:
-        await find_scenario(reading.connection, scenario_id)
+        await find_measured_scenario(reading.connection, scenario_id)
         if position is None:
             newest = await reading.connection.fetchrow(SQL["newest_line"], scenario_id)
             position = Position(newest["received_at"], newest["id"]) if newest else None

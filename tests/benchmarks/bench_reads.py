@@ -93,7 +93,9 @@ async def main(parts: Collection[str]) -> int:
             print("\n| export | lines | lines/s | API memory grew MiB | CPU µs a line: API | Postgres |")
             print("|---|---|---|---|---|---|")
             for form in ("ndjson", "ndjson", "parquet", "csv"):  # the first time lines are read from disk
-                await _export(client, process, form, used)
+                await _export(client, process, form, "identity", used)
+            for encoding in ("zstd", "gzip"):
+                await _export(client, process, "ndjson", encoding, used)
         if "readers" in parts:
             await _readers(client, used)
         print(f"\nload of the machine over the last minute: {os.getloadavg()[0]:.1f}")
@@ -243,9 +245,12 @@ async def _time(call: Awaitable[httpx.Response]) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-async def _export(client: httpx.AsyncClient, process: psutil.Process, form: str, used: _CpuTimes) -> None:
+async def _export(
+    client: httpx.AsyncClient, process: psutil.Process, form: str, encoding: str, used: _CpuTimes
+) -> None:
     """Half a million of the first tenant's lines."""
     path, headers = _path(1, "/logs/export")
+    headers = {**headers, "Accept-Encoding": encoding}
     before = _memory(process)
     used.since_last(1)
     grown = size = looked = lines = 0
@@ -258,10 +263,10 @@ async def _export(client: httpx.AsyncClient, process: psutil.Process, form: str,
             if size >= looked + 16 * 2**20:
                 looked, grown = size, max(grown, _memory(process) - before)
     seconds = time.perf_counter() - started
-    cpu_cells = used.since_last(max(1, lines) / 1000) if form != "parquet" else "| | |"
-    if form == "parquet":
+    if form == "parquet" or encoding != "identity":
         lines = await _lines_between(client, params["from"], params["to"])
-    print(f"| {form} | {lines:,} | {lines / seconds:,.0f} | {grown / 2**20:.0f} {cpu_cells}", flush=True)
+    cpu_cells = used.since_last(max(1, lines) / 1000)
+    print(f"| {form}, {encoding} | {lines:,} | {lines / seconds:,.0f} | {grown / 2**20:.0f} {cpu_cells}", flush=True)
 
 
 async def _lines_between(client: httpx.AsyncClient, since: str, to: str) -> int:

@@ -101,6 +101,35 @@ async def test_no_filter_reaches_the_database_as_sql(
     assert await database.fetchval("SELECT count(*) FROM users") >= 1
 
 
+TIMES = (
+    "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "1899-12-31T23:59:59Z",
+    "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999-23:59",
+)  # fmt: skip
+"""Which Python can write down, and some not move by an hour."""
+
+
+async def test_times_that_cannot_be_are_refused_wherever_times_are_taken(client: httpx.AsyncClient, demo: Demo) -> None:
+    tried = set()
+    for route in ROUTES:
+        names = {"from", "to", "as_of"} & set(text_filters(route))
+        path = re.sub(r"{\w+}", str(demo.scenario_id), route.path)
+        cases = [{name: moment} for name in names for moment in TIMES]
+        if {"from", "to"} <= names:
+            cases.append({"from": "2026-02-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"})
+        for params in cases:
+            with_other = {"with": str(demo.scenario_id)} if path.endswith("/compare") else {}
+            answered = await client.request(route.method, path, params=params | with_other)
+            assert answered.status_code == 400, (route.path, params, answered.text)
+            error = answered.json()["error"]
+            assert error["code"] == "invalid_parameter"
+            assert any(f"`{name}`" in error["message"] for name in params), error
+            tried.add(route.path)
+    assert len(tried) > 15
+    far = {"name": "k", "scopes": ["read"], "expires_at": TIMES[-1]}
+    refused = await client.post("/api/v1/api-keys", json=far)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_body")
+
+
 async def test_no_body_sets_what_is_not_its_to_set(client: httpx.AsyncClient, database: Any, demo: Demo) -> None:
     before = await database.fetchval("SELECT json_agg(u ORDER BY id)::text FROM users u")
     with_bodies = [route for route in ROUTES if route.body is not None]

@@ -1,8 +1,9 @@
-"""Pages, hits, facets and findings of many lines, their bounds, and the plans of what reads lines."""
+"""Pages, hits, facets, findings and exports of many lines, and their bounds."""
 
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import uuid
@@ -13,11 +14,12 @@ import asyncpg
 import httpx
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from redis.asyncio import Redis
 
 from mockupaws.api import logs, tail
 from mockupaws.api.cursor import Position
-from mockupaws.api.queries import SQL
+from mockupaws.api.routes import ROUTES
 from mockupaws.runtime.postgres import open_pool, tenant_transaction
 from mockupaws.runtime.settings import Settings
 from tests.conftest import Demo
@@ -131,9 +133,32 @@ async def test_many_lines(
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_parameter"), (suffix, bad)
     for suffix in ("logs", "logs/hits", "logs/facets", "logs/values", "pii"):
         assert (await api.get(f"/api/v1/scenarios/{uuid.uuid4()}/{suffix}")).status_code == 404
+    await each_read_says_up_to_when(api, path, demo)
     await a_tail_tells_what_it_drops(settings, demo)
-    await plans_read_no_partition_whole(settings, demo)
     await answers_are_kept(api, path, window, settings)
+
+
+READS_NO_TRAFFIC = {"", "/versions", "/versions/{version}", "/estimates"}
+
+
+async def each_read_says_up_to_when(api: httpx.AsyncClient, path: str, demo: Demo) -> None:
+    newest = FIRST + timedelta(seconds=0.36 * (LINES - 2))
+    scenario = "/api/v1/scenarios/{scenario_id}"
+    suffixes = {
+        route.path.removeprefix(scenario)
+        for route in ROUTES
+        if route.path.startswith(scenario) and route.method == "GET" and route.scope == "read"
+    }
+    assert suffixes > READS_NO_TRAFFIC
+    for suffix in sorted(suffixes - READS_NO_TRAFFIC - {"/tail"}):
+        params = {"with": str(demo.scenario_id)} if suffix == "/costs/compare" else {}
+        answered = await api.get(f"{path}{suffix}", params=params)
+        assert answered.status_code == 200, answered.text
+        assert datetime.fromisoformat(answered.headers["data-through"]) == newest, suffix
+        assert "replica-lag-seconds" in answered.headers, suffix
+    what_if = await api.post(f"{path}/what-if", json={"architecture": {}})
+    assert datetime.fromisoformat(what_if.headers["data-through"]) == newest
+    assert "data-through" not in (await api.get(path)).headers
 
 
 async def answers_are_kept(api: httpx.AsyncClient, path: str, window: dict[str, str], settings: Settings) -> None:
@@ -143,9 +168,10 @@ async def answers_are_kept(api: httpx.AsyncClient, path: str, window: dict[str, 
     assert (same.status_code, same.content) == (304, b"")
     async with Redis.from_url(settings.redis_url) as redis:
         for key in await redis.keys("answer:*"):
-            await redis.set(key, b'{"kept": true}', ex=600)
+            await redis.set(key, b'2020-01-02T03:04:05+00:00\n{"kept": true}', ex=600)
     again = await api.get(f"{path}/logs/facets", params=dict(reversed(window.items())))
     assert again.json() == {"kept": True}
+    assert again.headers["data-through"] == "2020-01-02T03:04:05Z"  # of when it was made
     assert again.headers["etag"] != first.headers["etag"]
     other = await api.get(f"{path}/logs/facets", params={**window, "level": "error", "limit": 7})
     assert other.json()["entries"] == 2000
@@ -172,6 +198,10 @@ async def a_tail_tells_what_it_drops(settings: Settings, demo: Demo) -> None:
         pool.terminate()
 
 
+def inflated(raw: bytes, encoding: str) -> bytes:
+    return gzip.decompress(raw) if encoding == "gzip" else zstandard.ZstdDecompressor().decompressobj().decompress(raw)
+
+
 async def exports_hold_each_line(api: httpx.AsyncClient, path: str) -> None:
     rare = await api.get(f"{path}/logs/export", params={"q": "rare"})
     assert len(rare.text.splitlines()) == 4  # it looks on where a page would end
@@ -196,41 +226,18 @@ async def exports_hold_each_line(api: httpx.AsyncClient, path: str) -> None:
             assert row[name] == str(line[name])
         assert row["has_pii"] == str(line["has_pii"]).lower()
     assert sum(row["message"] == '\'=1+"2",\n' for row in rows) == 4
+    for form in ("ndjson", "csv", "parquet"):
+        of_form = {"format": form}
+        plain = await api.get(f"{path}/logs/export", params=of_form, headers={"Accept-Encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        for encoding in ("gzip", "zstd"):
+            asked = api.stream("GET", f"{path}/logs/export", params=of_form, headers={"Accept-Encoding": encoding})
+            async with asked as streamed:
+                raw = b"".join([piece async for piece in streamed.aiter_raw()])
+            assert streamed.headers.get("content-encoding") == (None if form == "parquet" else encoding)
+            if form != "parquet":
+                assert streamed.headers["vary"] == "Accept-Encoding"
+                assert inflated(raw, encoding) == plain.content
+                assert len(raw) < len(plain.content) / 4
     none = await api.get(f"{path}/logs/export", params={"format": "parquet", "source": "nobody"})
     assert pq.read_table(io.BytesIO(none.content)).num_rows == 0
-
-
-SPANS = [[FIRST, HOUR], [FIRST + timedelta(minutes=1), HOUR + timedelta(hours=1)]]
-PLANS: dict[str, list[Any]] = {
-    "logs_newest_first": [None, None, None, "error", None, None, "rare", None, None, 9, None, 1000, None, None, *SPANS],
-    "logs_oldest_first": [FIRST, None, "db", None, True, None, None, FIRST, uuid.UUID(int=0), 9, None, 99, HOUR, None,
-                          *SPANS],
-    "look_end": [FIRST, uuid.UUID(int=0), 1000],
-    "newest_line": [],
-    "hits_by_line": [FIRST, FIRST + timedelta(minutes=5), None, None, None, None, 60.0, "rare", None],
-    "stored_texts_of_line": [uuid.UUID(int=5), FIRST, FIRST + timedelta(milliseconds=1)],
-    "facets": [FIRST, HOUR, None, None, None, None, 100],
-    "coverage": [FIRST, HOUR, True],
-    "minute_totals": [FIRST, HOUR],
-    "summary_totals": [[FIRST], [FIRST]],
-}  # fmt: skip
-"""Statements of the API that read lines or rollups, with arguments behind the scenario."""
-
-
-async def plans_read_no_partition_whole(settings: Settings, demo: Demo) -> None:
-    """Each serves itself from the index that is there for it: the key of its table, by scenario and time."""
-    pool = await open_pool(settings.postgres_api_url, settings, max_size=1)
-    try:
-        for name, arguments in PLANS.items():
-            async with tenant_transaction(pool, demo.tenant_id, readonly=True) as connection:
-                if name.startswith("logs"):
-                    await connection.execute(SQL["walk_key"])
-                elif not name.startswith(("look", "newest", "hits", "stored")):
-                    await connection.execute("SET LOCAL enable_seqscan = off")  # few rows here: is there a way at all?
-                rows = await connection.fetch(f"EXPLAIN {SQL[name]}", demo.scenario_id, *arguments)
-            plan = "\n".join(row[0] for row in rows)
-            assert "Seq Scan" not in plan, f"{name}:\n{plan}"
-            assert "Index" in plan, f"{name}:\n{plan}"
-            assert "(scenario_id = " in plan, f"{name}:\n{plan}"
-    finally:
-        pool.terminate()
