@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Self
+
+import msgspec
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_US = 1_000_000
@@ -16,8 +17,7 @@ class TimestampError(ValueError):
     """The timestamp lies outside the range; the message says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimestampRange:
+class TimestampRange(msgspec.Struct, frozen=True):
     oldest_us: int
     newest_us: int
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 import msgspec
@@ -49,18 +49,20 @@ class PlainEntry(msgspec.Struct, gc=False):
     attributes: dict[str, _Scalar | list[_Nested] | dict[str, _Nested]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EntryLimits:
+Wires = Sequence[PlainEntry] | Sequence[WireEntry | Rejection]
+"""Of one body: all of them plain, or some that have to be looked at one by one."""
+
+
+class EntryLimits(msgspec.Struct, frozen=True):
     max_entries: int
     max_message_bytes: int
     timestamps: TimestampRange
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     scenario_id: UUID
     entries: list[Entry]
-    rejected: list[Rejection] = field(default_factory=list)
+    rejected: list[Rejection]
 
 
 class EntryError(Exception):
@@ -79,34 +81,15 @@ def check_count(count: int, limits: EntryLimits) -> None:
         raise RefusedError("too_many_entries", f"the request holds more than {limits.max_entries} entries; split it")
 
 
-def accept_plain(wires: Sequence[PlainEntry], limits: EntryLimits, body_bytes: int) -> list[Entry] | None:
-    """All of the entries; None where they have to be looked at one by one, by `accept`."""
-    if body_bytes > limits.max_message_bytes:  # no field is longer than the body that brought it
-        return None
-    check = limits.timestamps.check
-    try:
-        return [
-            Entry(
-                wire.message,
-                None if wire.timestamp is None else check(wire.timestamp),
-                wire.source or "",
-                wire.level or "",
-                wire.attributes or None,
-            )
-            for wire in wires
-        ]
-    except TimestampError:
-        return None
-
-
-def accept(
-    wires: Iterable[WireEntry | Rejection], limits: EntryLimits, body_bytes: int
-) -> tuple[list[Entry], list[Rejection]]:
+def accept(wires: Wires, limits: EntryLimits, body_bytes: int) -> tuple[list[Entry], list[Rejection]]:
     """The entries within the limits, in order, and a rejection for each other one."""
+    measure = body_bytes > limits.max_message_bytes  # no field is longer than the body that brought it
+    check = limits.timestamps.check
+    if not measure and type(wires[0]) is PlainEntry:
+        with contextlib.suppress(TimestampError):  # nearly always all are within the limits
+            return [_entry(wire, check) for wire in cast("Sequence[PlainEntry]", wires)], []
     entries: list[Entry] = []
     rejected: list[Rejection] = []
-    check = limits.timestamps.check
-    measure = body_bytes > limits.max_message_bytes  # no field is longer than the body that brought it
     for index, wire in enumerate(wires):
         if isinstance(wire, Rejection):
             rejected.append(wire)
@@ -116,21 +99,18 @@ def accept(
                 _check_size(wire, limits.max_message_bytes)
             if wire.attributes is not None:
                 _check_attributes(wire.attributes, MAX_ATTRIBUTE_DEPTH)
-            moment = wire.timestamp
-            entries.append(
-                Entry(
-                    wire.message,
-                    None if moment is None else check(moment),
-                    wire.source or "",
-                    wire.level or "",
-                    wire.attributes or None,
-                )
-            )
+            entries.append(_entry(wire, check))
         except EntryError as error:
             rejected.append(Rejection(index, error.code, str(error)))
         except TimestampError as error:
             rejected.append(Rejection(index, "timestamp_out_of_range", str(error)))
     return entries, rejected
+
+
+def _entry(wire: PlainEntry | WireEntry, check: Callable[[datetime | int | float], int]) -> Entry:
+    moment = wire.timestamp
+    at_us = None if moment is None else check(moment)
+    return Entry(wire.message, at_us, wire.source or "", wire.level or "", wire.attributes or None)
 
 
 def field_message(error: Exception) -> str:
@@ -141,7 +121,7 @@ def field_message(error: Exception) -> str:
     return f"{path.rstrip('`').removeprefix('$').removeprefix('.') or 'entry'}: {what}"
 
 
-def _check_size(wire: WireEntry, limit: int) -> None:
+def _check_size(wire: PlainEntry | WireEntry, limit: int) -> None:
     if len(wire.message) > limit or len(wire.message.encode()) > limit:
         raise EntryError("message_too_large", f"message: more than {limit} bytes of UTF-8")
     for name in ("source", "level", "attributes"):

@@ -18,8 +18,8 @@ from mockupaws.ingest_gateway.protocols.decoded import (
     EntryLimits,
     PlainEntry,
     WireEntry,
+    Wires,
     accept,
-    accept_plain,
     check_count,
     field_message,
 )
@@ -54,25 +54,9 @@ _ESCAPE = re.compile(
 
 def decode_json(body: bytes, limits: EntryLimits) -> Decoded:
     """Raises RefusedError where the body as a whole can't be read."""
-    text = body.removeprefix(BOM)
-    try:
-        plain = _decode_plain(text)
-    except (ValueError, RecursionError):
-        pass
-    else:
-        check_count(len(plain.logs), limits)
-        accepted = accept_plain(plain.logs, limits, len(body))
-        if accepted is not None:
-            return Decoded(plain.scenario_id, accepted)
-    try:
-        envelope = _decode(text)
-        wires: list[WireEntry | Rejection] = list(envelope.logs)
-        scenario_id = envelope.scenario_id
-    except (ValueError, RecursionError):
-        scenario_id, wires = _decode_singly(text, limits)
+    scenario_id, wires = _decode_wires(body.removeprefix(BOM), limits)
     check_count(len(wires), limits)
-    entries, rejected = accept(wires, limits, len(body))
-    return Decoded(scenario_id, entries, rejected)
+    return Decoded(scenario_id, *accept(wires, limits, len(body)))
 
 
 def decode_entry(line: bytes, index: int) -> WireEntry | Rejection:
@@ -105,6 +89,16 @@ def _whole_escape(found: re.Match[bytes]) -> bytes:
     escape = found[0]
     first_alone = found[1] is None and len(escape) == 6 and found[2] is None
     return b"\\ufffd" if first_alone or found[2] is not None else escape
+
+
+def _decode_wires(text: bytes, limits: EntryLimits) -> tuple[UUID, Wires]:
+    for decode in (_decode_plain, _decode):
+        try:
+            envelope = decode(text)
+        except (ValueError, RecursionError):
+            continue
+        return envelope.scenario_id, envelope.logs
+    return _decode_singly(text, limits)
 
 
 def _decode_singly(text: bytes, limits: EntryLimits) -> tuple[UUID, list[WireEntry | Rejection]]:

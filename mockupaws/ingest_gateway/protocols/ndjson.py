@@ -17,8 +17,8 @@ from mockupaws.ingest_gateway.protocols.decoded import (
     EntryLimits,
     PlainEntry,
     WireEntry,
+    Wires,
     accept,
-    accept_plain,
     check_count,
 )
 from mockupaws.ingest_gateway.protocols.native_json import BOM, decode_entry, replace_lone_surrogates
@@ -43,22 +43,17 @@ def scenario_of(text: str | None) -> UUID:
 
 def decode_ndjson(body: bytes, scenario_id: UUID, limits: EntryLimits) -> Decoded:
     """Raises RefusedError where there is no line, or too many."""
-    text = body.removeprefix(BOM)
+    wires = _decode_wires(body.removeprefix(BOM), limits)
+    check_count(len(wires), limits)
+    return Decoded(scenario_id, *accept(wires, limits, len(body)))
+
+
+def _decode_wires(text: bytes, limits: EntryLimits) -> Wires:
     plain = _decode_at_once(text, limits, _decode_plain_lines)
     if plain:
-        accepted = accept_plain(plain, limits, len(body))
-        if accepted is not None:
-            check_count(len(accepted), limits)
-            return Decoded(scenario_id, accepted)
-    wires = _wires_at_once(text, limits) or _decode_singly(text, limits)
-    check_count(len(wires), limits)
-    entries, rejected = accept(wires, limits, len(body))
-    return Decoded(scenario_id, entries, rejected)
-
-
-def _wires_at_once(text: bytes, limits: EntryLimits) -> list[WireEntry | Rejection] | None:
+        return plain
     wires = _decode_at_once(text, limits, _decode_lines)
-    return None if wires is None else list(wires)
+    return wires or _decode_singly(text, limits)
 
 
 def _decode_at_once(text: bytes, limits: EntryLimits, decode_lines: Callable[[bytes], list[T]]) -> list[T] | None:
