@@ -12,8 +12,9 @@ from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.settled_heap import settle_heap
 from mockupaws.runtime.telemetry import configure_logging
 
-COLLECT_AFTER = 20_000
-"""New objects that may hold others, beyond those that went, after which the collector looks at them; CPython: 700."""
+COLLECT_AFTER = 200_000
+"""New objects that may hold others, beyond those that went, after which the collector looks at them; CPython: 700. A
+thousand requests in flight hold 40,000 of these, none of them garbage."""
 
 
 def make_app() -> object:

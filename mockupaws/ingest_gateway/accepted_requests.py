@@ -12,20 +12,20 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from typing import Any
-from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
 from mockupaws.runtime.circuit_breaker import CircuitBreaker
 from mockupaws.runtime.redis_client import REDIS_UNAVAILABLE
+from mockupaws.schemas.identifiers import id_text
 
 RECEIPT_SECONDS = 3600
 IDEMPOTENCY_SECONDS = 24 * 3600
 LOCAL_ENTRIES = 50_000
 MAX_WRITES = 1000
 """Hints waiting to be written; beyond, they are dropped."""
-_SET_ALL = "for at, key in ipairs(KEYS) do redis.call('SET', key, ARGV[2 * at - 1], 'EX', ARGV[2 * at]) end"
+_SET_ALL = "for at, key in ipairs(KEYS) do redis.call('SET', key, ARGV[at + 1], 'EX', ARGV[1]) end"
 
 
 class AcceptedRequests:
@@ -39,7 +39,7 @@ class AcceptedRequests:
         self._execute = self._circuit.guard(self._execute_unguarded)
         self._timeout_seconds = timeout_seconds
         self._local: OrderedDict[bytes, bytes] = OrderedDict()
-        self._writes: dict[UUID, list[tuple[UUID, int, bytes | None]]] = {}
+        self._writes: dict[str, list[tuple[str, int, bytes | None]]] = {}
         """By tenant: request, accepted entries and its body's hash, where it had a key."""
         self._waiting = 0
         self._writer: asyncio.Task[None] | None = None
@@ -49,27 +49,27 @@ class AcceptedRequests:
         """Whether Redis is configured and doesn't answer."""
         return self._redis is not None and not self._circuit.closed
 
-    async def find_body_hash(self, tenant_id: UUID, request_id: UUID) -> bytes | None:
+    async def find_body_hash(self, tenant_id: str, request_id: bytes) -> bytes | None:
         """Of the body accepted under this id, where that is remembered."""
-        known = self._local.get(request_id.bytes)
+        known = self._local.get(request_id)
         if known is not None or self._redis is None:
             return known
         try:
-            found = await self._get(self._redis, f"idempotency:{{{tenant_id}}}:{request_id}")
+            found = await self._get(self._redis, f"idempotency:{{{tenant_id}}}:{id_text(request_id)}")
         except REDIS_UNAVAILABLE:
             return None
         return found if isinstance(found, bytes) else None
 
-    def remember(self, tenant_id: UUID, request_id: UUID, accepted: int, keyed_body_hash: bytes | None) -> None:
+    def remember(self, tenant_id: str, request_id: bytes, accepted: int, keyed_body_hash: bytes | None) -> None:
         """After the ack; never waits. `keyed_body_hash`: the body's, where the request had an Idempotency-Key."""
         if keyed_body_hash is not None:
-            self._local[request_id.bytes] = keyed_body_hash
+            self._local[request_id] = keyed_body_hash
             if len(self._local) > LOCAL_ENTRIES:
                 self._local.popitem(last=False)
         if self._redis is None or self._waiting >= MAX_WRITES:
             return
         self._waiting += 1
-        self._writes.setdefault(tenant_id, []).append((request_id, accepted, keyed_body_hash))
+        self._writes.setdefault(tenant_id, []).append((id_text(request_id), accepted, keyed_body_hash))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write(self._redis))
 
@@ -85,15 +85,16 @@ class AcceptedRequests:
             by_tenant, self._writes, self._waiting = self._writes, {}, 0
             pipeline = redis.pipeline(transaction=False)
             for tenant_id, writes in by_tenant.items():
-                keys: list[str] = []
-                arguments: list[int | bytes] = []
-                for request_id, accepted, keyed_body_hash in writes:
-                    keys.append(f"receipt:{{{tenant_id}}}:{request_id}")
-                    arguments += (accepted, RECEIPT_SECONDS)
-                    if keyed_body_hash is not None:
-                        keys.append(f"idempotency:{{{tenant_id}}}:{request_id}")
-                        arguments += (keyed_body_hash, IDEMPOTENCY_SECONDS)
-                pipeline.eval(_SET_ALL, len(keys), *keys, *arguments)
+                receipts = [f"receipt:{{{tenant_id}}}:{request_id}" for request_id, _, _ in writes]
+                accepted = [str(entries) for _, entries, _ in writes]
+                pipeline.eval(_SET_ALL, len(receipts), *receipts, str(RECEIPT_SECONDS), *accepted)
+                keyed = {
+                    f"idempotency:{{{tenant_id}}}:{request_id}": body_hash
+                    for request_id, _, body_hash in writes
+                    if body_hash is not None
+                }
+                if keyed:
+                    pipeline.eval(_SET_ALL, len(keyed), *keyed, str(IDEMPOTENCY_SECONDS), *keyed.values())
             with contextlib.suppress(*REDIS_UNAVAILABLE):
                 await self._execute(pipeline)
 

@@ -97,9 +97,9 @@ class LagAdmission:
         self._heard_at = self._looked_at = now
         self.decision = Decision("open", None, 0.0)
 
-    def ask(self, tenant_id: UUID, announced: int | None) -> LagShare:
+    def ask(self, tenant_id: bytes, announced: int | None) -> LagShare:
         """`announced`: bytes of the body, as far as its sender says; None: it doesn't."""
-        return LagShare(self._shares, tenant_id.bytes, announced)
+        return LagShare(self._shares, tenant_id, announced)
 
     def refusal(self, share: LagShare) -> RefusedError:
         """Of a request that wasn't admitted."""

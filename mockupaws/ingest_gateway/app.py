@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -20,10 +20,12 @@ from starlette.types import ASGIApp
 from mockupaws.ingest_gateway.accepted_requests import AcceptedRequests
 from mockupaws.ingest_gateway.admit import BodyIntake
 from mockupaws.ingest_gateway.admit_by_lag import LagAdmission
+from mockupaws.ingest_gateway.answers import refuse
 from mockupaws.ingest_gateway.authenticate import Authenticator
 from mockupaws.ingest_gateway.backlog import Backlog
 from mockupaws.ingest_gateway.errors import ERRORS
-from mockupaws.ingest_gateway.handlers import Gateway, IngestEndpoint, refuse
+from mockupaws.ingest_gateway.handlers import Gateway, IngestEndpoint
+from mockupaws.ingest_gateway.keyed_requests import KeyedRequests
 from mockupaws.ingest_gateway.limit_requests import RequestLimits
 from mockupaws.ingest_gateway.openapi import openapi_document
 from mockupaws.ingest_gateway.publish import Publisher
@@ -60,11 +62,10 @@ class _Application(Starlette):
         ingest = IngestEndpoint()
         others = ExceptionMiddleware(self.router, handlers=self.exception_handlers)
 
-        async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        def dispatch(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
             if scope["type"] == "http" and scope["path"] == INGEST_PATH and scope["method"] == "POST":
-                await ingest(scope, receive, send)
-            else:
-                await others(scope, receive, send)
+                return ingest(scope, receive, send)
+            return others(scope, receive, send)
 
         return HttpEdge(dispatch, self._settings, self._settings.gateway_host, self._clock)
 
@@ -134,6 +135,7 @@ async def _running(settings: Settings, clock: Clock) -> AsyncIterator[Gateway]:
             publisher,
             spool,
             accepted_requests,
+            KeyedRequests(accepted_requests),
             BodyIntake(settings.publish_max_pending_bytes, settings.http_body_seconds, memory),
             RequestLimits(settings, limiter, directory.directory.plans, tokens),
             lag,

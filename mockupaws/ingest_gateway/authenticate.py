@@ -6,10 +6,11 @@ What was revoked is refused once the directory's next refresh has read it; Redis
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
+from typing import Self
 from uuid import UUID
 
 from mockupaws.ingest_gateway.directory import KeyRecord
@@ -29,6 +30,12 @@ class Principal:
 
     tenant_id: UUID
     scopes: tuple[str, ...]
+    tenant_bytes: bytes
+    tenant_text: str
+
+    @classmethod
+    def of(cls, tenant_id: UUID, scopes: Iterable[str]) -> Self:
+        return cls(tenant_id, tuple(scopes), tenant_id.bytes, str(tenant_id))
 
 
 class Authenticator:
@@ -76,7 +83,7 @@ class Authenticator:
                 if record is not None:
                     await self._look_again(key.prefix)
                 return None
-            proved = self._proved[digest] = record, Principal(UUID(bytes=record.tenant_id), tuple(record.scopes))
+            proved = self._proved[digest] = record, Principal.of(UUID(bytes=record.tenant_id), record.scopes)
             if len(self._proved) > MAX_PROVED:
                 del self._proved[next(iter(self._proved))]
         record, principal = proved
@@ -89,7 +96,7 @@ class Authenticator:
         claims = read_token(self._secrets, token, now_us)
         if claims is None or self._is_revoked(claims):
             return None
-        return Principal(claims.tenant_id, claims.scopes)
+        return Principal.of(claims.tenant_id, claims.scopes)
 
 
 def _credential(headers: Mapping[str, str]) -> str:

@@ -8,26 +8,23 @@ spool (503) → 202.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
-from uuid import UUID
+from functools import cache, partial
 
-import msgspec
 from prometheus_client import Counter
 
 from mockupaws.ingest_gateway.accepted_requests import AcceptedRequests
 from mockupaws.ingest_gateway.admit import BodyIntake, ByteShare
 from mockupaws.ingest_gateway.admit_by_lag import LagAdmission, LagShare
+from mockupaws.ingest_gateway.answers import accept, refuse
 from mockupaws.ingest_gateway.authenticate import Authenticator, Principal
 from mockupaws.ingest_gateway.directory import ScenarioRecord
-from mockupaws.ingest_gateway.errors import ERRORS, RETRY_AFTER_SECONDS, RefusedError, Rejection
+from mockupaws.ingest_gateway.errors import ERRORS, RefusedError, Rejection
 from mockupaws.ingest_gateway.http_exchange import Answer, ClientGoneError, HttpRequest
 from mockupaws.ingest_gateway.inflate_body import content_encodings, inflate_body
+from mockupaws.ingest_gateway.keyed_requests import KeyedRequests, id_of_key
 from mockupaws.ingest_gateway.limit_requests import Admission, RequestLimits, announced_size
 from mockupaws.ingest_gateway.make_durable import make_durable
 from mockupaws.ingest_gateway.protocols.decoded import Decoded, EntryLimits
@@ -41,6 +38,7 @@ from mockupaws.ingest_gateway.timestamps import TimestampRange
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.errors import place_of
 from mockupaws.runtime.http_edge import Receive, Scope, Send
+from mockupaws.runtime.mint_ids import IdMint
 from mockupaws.runtime.postgres import Pool
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import (
@@ -50,35 +48,17 @@ from mockupaws.runtime.telemetry import (
     INGEST_REQUESTS,
     get_logger,
 )
-from mockupaws.schemas.http.errors import ErrorBody, ErrorKind
-from mockupaws.schemas.identifiers import body_hash, new_request_id, request_id_of_key
+from mockupaws.schemas.identifiers import body_hash, id_text
 from mockupaws.schemas.requests import IngestRequest, encode_request
 
-MAX_IDEMPOTENCY_KEY = 255
 BODY_SECONDS_WHILE_DRAINING = 3.0
 """How long a stopping process waits for the rest of a body."""
-DRY_RUN_MAX_ENTRIES = 1000
-"""A dry run is for looking; more entries than these are for `mockupaws analyse`."""
 JSON_TYPES = ("application/json", "text/json")
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
-_encode_json = msgspec.json.encode
 _accepted_entries = INGEST_ENTRIES.labels("accepted")
 _rejected_entries = INGEST_ENTRIES.labels("rejected")
 _log = get_logger(__name__)
-
-
-class _Accepted(msgspec.Struct):
-    request_id: str
-    accepted: int
-    rejected: list[Rejection]
-    duplicate: bool
-    receipt: str
-
-
-class _Refused(msgspec.Struct, omit_defaults=True):
-    error: ErrorBody
-    rejected: list[Rejection] = []
 
 
 @dataclass(slots=True)
@@ -92,13 +72,13 @@ class Gateway:
     publisher: Publisher
     spool: Spool
     accepted_requests: AcceptedRequests
+    keyed_requests: KeyedRequests
     bodies: BodyIntake
     limits: RequestLimits
     lag: LagAdmission
     pool: Pool
     """For what no copy is kept of: a dry run's policy."""
-    storing: dict[bytes, asyncio.Future[None]] = field(default_factory=dict)
-    """Keyed requests on their way to disk, by request id."""
+    ids: IdMint = field(default_factory=IdMint)
     draining: bool = False
     in_flight: int = 0
     """Requests being answered."""
@@ -140,23 +120,6 @@ class IngestEndpoint:
         await answer.send(send)
 
 
-def refuse(
-    kind: ErrorKind,
-    message: str,
-    request_id: str,
-    rejected: list[Rejection] | None = None,
-    retry_after: int | None = None,
-) -> Answer:
-    """The answer of a row of the error table."""
-    body = _Refused(ErrorBody(kind.code, message, kind.retryable, request_id), rejected or [])
-    headers = {}
-    if kind.status in (429, 503):
-        headers["Retry-After"] = str(retry_after or RETRY_AFTER_SECONDS)
-    if kind.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return Answer(kind.status, _encode_json(body), headers)
-
-
 @cache
 def _answered(status: int) -> Counter:
     return INGEST_REQUESTS.labels(str(status))
@@ -168,66 +131,62 @@ async def _ingest(gateway: Gateway, request: HttpRequest, limit_headers: dict[st
     now_us = gateway.clock.now_us()
     principal = await gateway.authenticator.authenticate(request.headers, now_us)
     decode = _decoder_of(request)
-    keyed_id = _keyed_id(request, principal)
-    admission = await _admit(gateway, request, principal)
+    keyed_id = id_of_key(request.headers, principal)
+    announced = announced_size(request.headers, gateway.settings.max_body_bytes)
+    admission = await _admit(gateway, request, principal, announced)
     limit_headers.update(admission.verdict.headers)
     dry = request.query.get("dry_run", "0") not in ("0", "false", "")
     with (
         admission,
-        await _admit_by_lag(gateway, request, principal, keyed_id, dry) as lag_share,
+        await _admit_by_lag(gateway, request, principal, keyed_id, announced, dry) as lag_share,
         gateway.bodies.share() as share,
     ):
         body = await _read_body(gateway, request, share)
         ingest_request, rejected = await _decode_body(gateway, body, principal, keyed_id, now_us, decode, admission)
         if dry:
-            return await _dry_run(gateway, ingest_request, rejected)
-        request_id, accepted = UUID(bytes=ingest_request.request_id), len(ingest_request.entries)
-        body_hash_ = ingest_request.body_hash
-        encoded = NewRequest(ingest_request.request_id, encode_request(ingest_request), accepted)
+            from mockupaws.ingest_gateway.dry_run import answer_dry_run  # loads the detectors: only where one is asked
+
+            return await answer_dry_run(ingest_request, rejected, gateway.pool, gateway.settings)
+        request_id, hash_ = ingest_request.request_id, ingest_request.body_hash
+        encoded = NewRequest(request_id, encode_request(ingest_request), len(ingest_request.entries))
         del ingest_request, body  # while it waits for its ack, a request takes no more memory than its record
         share.shrink_to(len(encoded.encoded))
         if keyed_id is None:
             duplicate = False
-            await _make_durable(gateway, principal, request_id, encoded, None)
+            await _store(gateway, principal, encoded, None)
         else:
-            duplicate = await _make_durable_once(gateway, principal, request_id, encoded, body_hash_)
+            store = partial(_store, gateway, principal, encoded, hash_)
+            duplicate = await gateway.keyed_requests.store_once(principal, request_id, hash_, store)
         if not duplicate:
             lag_share.weigh(len(encoded.encoded))
     if not duplicate:
-        _accepted_entries.inc(accepted)
+        _accepted_entries.inc(encoded.lines)
     if rejected:
         _rejected_entries.inc(len(rejected))
-    return _accept(request_id, accepted, rejected, duplicate)
+    return accept(id_text(request_id), encoded.lines, rejected, duplicate)
 
 
-def _keyed_id(request: HttpRequest, principal: Principal) -> UUID | None:
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY:
-        raise RefusedError("invalid_request", f"Idempotency-Key: 1 to {MAX_IDEMPOTENCY_KEY} characters")
-    return request_id_of_key(principal.tenant_id, key)
-
-
-async def _admit(gateway: Gateway, request: HttpRequest, principal: Principal) -> Admission:
+async def _admit(gateway: Gateway, request: HttpRequest, principal: Principal, announced: int | None) -> Admission:
     try:
-        return await gateway.limits.admit(principal.tenant_id, request.headers)
+        return await gateway.limits.admit(principal, announced)
     except RefusedError:
         await gateway.bodies.discard(request.stream(), request.headers)
         raise
 
 
 async def _admit_by_lag(
-    gateway: Gateway, request: HttpRequest, principal: Principal, keyed_id: UUID | None, dry: bool
+    gateway: Gateway,
+    request: HttpRequest,
+    principal: Principal,
+    keyed_id: bytes | None,
+    announced: int | None,
+    dry: bool,
 ) -> LagShare:
     """What adds nothing to what waits is let in always: dry runs, and repeats of what was accepted, or is being."""
-    share = gateway.lag.ask(principal.tenant_id, announced_size(request.headers, gateway.settings.max_body_bytes))
+    share = gateway.lag.ask(principal.tenant_bytes, announced)
     if share.admitted or dry:
         return share
-    if keyed_id is not None and (
-        keyed_id.bytes in gateway.storing
-        or await gateway.accepted_requests.find_body_hash(principal.tenant_id, keyed_id) is not None
-    ):
+    if keyed_id is not None and await gateway.keyed_requests.is_known(principal, keyed_id):
         return share
     await gateway.bodies.discard(request.stream(), request.headers)
     raise gateway.lag.refusal(share)
@@ -236,8 +195,8 @@ async def _admit_by_lag(
 async def _read_body(gateway: Gateway, request: HttpRequest, share: ByteShare) -> bytes:
     limit = gateway.settings.max_body_bytes
     body = await gateway.bodies.read(request.stream(), request.headers, limit, share)
-    encodings = content_encodings(request.headers.get("content-encoding", ""))
-    if encodings:
+    encoding = request.headers.get("content-encoding")
+    if encoding is not None and (encodings := content_encodings(encoding)):
         body = inflate_body(body, encodings, limit)
         share.take(len(body))
     INGEST_BODY_BYTES.inc(len(body))
@@ -248,59 +207,38 @@ async def _decode_body(
     gateway: Gateway,
     body: bytes,
     principal: Principal,
-    keyed_id: UUID | None,
+    keyed_id: bytes | None,
     now_us: int,
     decode: Callable[[bytes, EntryLimits], Decoded],
     admission: Admission,
 ) -> tuple[IngestRequest, list[Rejection]]:
     decoded = decode(body, entry_limits(gateway.settings, now_us))
     admission.weigh(len(decoded.entries) + len(decoded.rejected), len(body))
-    scenario = await _check_scenario(gateway, principal, decoded.scenario_id)
+    scenario_id = decoded.scenario_id.bytes
+    scenario = await _check_scenario(gateway, principal, scenario_id)
     if not decoded.entries:
         _rejected_entries.inc(len(decoded.rejected))
         raise RefusedError("all_entries_rejected", "no entry could be accepted", decoded.rejected)
     # The entries hang on an id of ours: two requests that carry one X-Request-Id are two all the same.
-    request_id = keyed_id or gateway.publisher.place(new_request_id(now_us, os.urandom(10)))
+    request_id = keyed_id or gateway.publisher.place(gateway.ids.mint(now_us))
     ingest_request = IngestRequest(
-        request_id.bytes,
-        principal.tenant_id.bytes,
-        decoded.scenario_id.bytes,
+        request_id,
+        principal.tenant_bytes,
+        scenario_id,
         now_us,
         # Of an id that nobody else can name there is nothing to compare.
-        body_hash(decoded.scenario_id.bytes, body) if keyed_id else request_id.bytes,
+        body_hash(scenario_id, body) if keyed_id else request_id,
         decoded.entries,
         token_encoding=scenario.token_encoding,
     )
     return ingest_request, decoded.rejected
 
 
-async def _make_durable(
-    gateway: Gateway, principal: Principal, request_id: UUID, encoded: NewRequest, keyed_body_hash: bytes | None
-) -> None:
+async def _store(gateway: Gateway, principal: Principal, encoded: NewRequest, keyed_body_hash: bytes | None) -> None:
     deadline = asyncio.get_running_loop().time() + gateway.settings.publish_deadline_seconds
     await make_durable(gateway.publisher, gateway.spool, encoded, deadline)
     # Only now: what is remembered earlier would be answered `duplicate` after a kill, and be nowhere.
-    gateway.accepted_requests.remember(principal.tenant_id, request_id, encoded.lines, keyed_body_hash)
-
-
-async def _make_durable_once(
-    gateway: Gateway, principal: Principal, request_id: UUID, encoded: NewRequest, hash_: bytes
-) -> bool:
-    """Whether it was accepted before; of the same request many times at once, one is stored and all get its answer."""
-    if await _accepted_before(gateway, principal, request_id, hash_):
-        return True
-    first = gateway.storing.get(request_id.bytes)
-    if first is not None:
-        await asyncio.shield(first)
-        return await _accepted_before(gateway, principal, request_id, hash_)
-    first = gateway.storing[request_id.bytes] = asyncio.ensure_future(
-        _make_durable(gateway, principal, request_id, encoded, hash_)
-    )
-    try:
-        await asyncio.shield(first)
-    finally:
-        del gateway.storing[request_id.bytes]
-    return False
+    gateway.accepted_requests.remember(principal.tenant_text, encoded.request_id, encoded.lines, keyed_body_hash)
 
 
 def entry_limits(settings: Settings, now_us: int) -> EntryLimits:
@@ -318,48 +256,9 @@ def _decoder_of(request: HttpRequest) -> Callable[[bytes, EntryLimits], Decoded]
     raise RefusedError("unsupported_media_type", "Content-Type must be application/json or application/x-ndjson")
 
 
-async def _check_scenario(gateway: Gateway, principal: Principal, scenario_id: UUID) -> ScenarioRecord:
+async def _check_scenario(gateway: Gateway, principal: Principal, scenario_id: bytes) -> ScenarioRecord:
     # The same answer for a scenario of another tenant and for none: existence is nobody else's to know.
-    scenario = await gateway.directory.find_scenario(scenario_id.bytes)
-    if scenario is None or scenario.tenant_id != principal.tenant_id.bytes:
+    scenario = await gateway.directory.find_scenario(scenario_id)
+    if scenario is None or scenario.tenant_id != principal.tenant_bytes:
         raise RefusedError("scenario_not_found", "there is no such scenario; check scenario_id")
     return scenario
-
-
-async def _accepted_before(gateway: Gateway, principal: Principal, request_id: UUID, hash_: bytes) -> bool:
-    known = await gateway.accepted_requests.find_body_hash(principal.tenant_id, request_id)
-    if known is not None and known != hash_:
-        raise RefusedError(
-            "idempotency_key_reused", "another body was accepted under this Idempotency-Key; use a new one"
-        )
-    return known is not None
-
-
-def _accept(request_id: UUID, accepted: int, rejected: list[Rejection], duplicate: bool) -> Answer:
-    text = str(request_id)
-    body = _Accepted(text, accepted, rejected, duplicate, f"/api/v1/ingest/receipts/{text}")
-    return Answer(202, _encode_json(body))
-
-
-async def _dry_run(gateway: Gateway, ingest_request: IngestRequest, rejected: list[Rejection]) -> Answer:
-    from mockupaws.cost_model.price_file import prices_in_force
-    from mockupaws.ingest_gateway.dry_run import (  # loads the detectors: only where one is asked for
-        dry_run,
-        read_policy,
-    )
-
-    if len(ingest_request.entries) > DRY_RUN_MAX_ENTRIES:
-        raise RefusedError("too_many_entries", f"a dry run takes at most {DRY_RUN_MAX_ENTRIES} entries")
-    policy = await read_policy(gateway.pool, UUID(bytes=ingest_request.tenant_id), gateway.settings)
-    document: dict[str, Any] = await asyncio.get_running_loop().run_in_executor(
-        _dry_run_thread(), dry_run, ingest_request, policy, prices_in_force(gateway.settings)
-    )
-    text = str(UUID(bytes=ingest_request.request_id))
-    body = {"request_id": text, "dry_run": True, **document, "rejected": rejected}
-    return Answer(200, _encode_json(body))
-
-
-@cache
-def _dry_run_thread() -> ThreadPoolExecutor:
-    # One thread: the analyser isn't to be shared, and ingest must not wait while it loads its patterns.
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="dry-run")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 from uuid import UUID
 
+from mockupaws.ingest_gateway.authenticate import Principal
 from mockupaws.ingest_gateway.errors import RefusedError
 from mockupaws.runtime.limits.limiter import Demand, Limiter
 from mockupaws.runtime.limits.plan_feed import TenantPlans, TokensToday
@@ -19,7 +20,7 @@ from mockupaws.runtime.limits.plans import limit_of
 from mockupaws.runtime.limits.verdict import UNLIMITED, Verdict
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import LIMIT_REFUSALS
-from mockupaws.schemas.limits import Limit
+from mockupaws.schemas.limits import Limit, TenantPlan
 
 _CODE = {"ingest_requests": "rate_limited", "ingest_bytes": "quota_exhausted", "ingest_tokens": "quota_exhausted"}
 
@@ -64,28 +65,48 @@ class Admission:
             self._limiter.charge(self._subject, self._size[0], -self._size[1])
 
 
+class _Limits(NamedTuple):
+    """What a plan comes to: worked out once for each state of it."""
+
+    plan: TenantPlan | None
+    requests: Limit | None
+    size: Limit | None
+    tokens: Limit | None
+
+
 class RequestLimits:
     def __init__(self, settings: Settings, limiter: Limiter, plans: TenantPlans, tokens: TokensToday) -> None:
         self._settings = settings
         self._limiter = limiter
         self._plans = plans
         self._tokens = tokens
+        self._limits: dict[bytes, _Limits] = {}
 
-    async def admit(self, tenant_id: UUID, headers: Mapping[str, str]) -> Admission:
-        """Raises RefusedError (429)."""
-        plan, settings = self._plans.find(tenant_id), self._settings
-        requests = limit_of(plan, "ingest_requests", settings)
-        size = limit_of(plan, "ingest_bytes", settings)
-        self._check_tokens(tenant_id, limit_of(plan, "ingest_tokens", settings))
-        announced_bytes = announced_size(headers, settings.max_body_bytes) or 1
-        asked_requests = (requests, weight_of(1, announced_bytes, settings)) if requests else None
-        asked_bytes = (size, max(1, announced_bytes)) if size else None
+    async def admit(self, principal: Principal, announced: int | None) -> Admission:
+        """`announced`: bytes of the body, as far as its sender says. Raises RefusedError (429)."""
+        limits, settings = self._limits_of(principal), self._settings
+        self._check_tokens(principal.tenant_id, limits.tokens)
+        announced_bytes = announced or 1
+        asked_requests = (limits.requests, weight_of(1, announced_bytes, settings)) if limits.requests else None
+        asked_bytes = (limits.size, announced_bytes) if limits.size else None
         demands: list[Demand] = [demand for demand in (asked_requests, asked_bytes) if demand is not None]
-        subject = str(tenant_id)
+        subject = principal.tenant_text
         verdict = await self._limiter.admit(subject, demands) if demands else UNLIMITED
         if not verdict.admitted:
             raise _refused(verdict)
         return Admission(self._limiter, settings, subject, verdict, asked_requests, asked_bytes)
+
+    def _limits_of(self, principal: Principal) -> _Limits:
+        plan, settings = self._plans.find(principal.tenant_id), self._settings
+        limits = self._limits.get(principal.tenant_bytes)
+        if limits is None or limits.plan is not plan:
+            limits = self._limits[principal.tenant_bytes] = _Limits(
+                plan,
+                limit_of(plan, "ingest_requests", settings),
+                limit_of(plan, "ingest_bytes", settings),
+                limit_of(plan, "ingest_tokens", settings),
+            )
+        return limits
 
     def _check_tokens(self, tenant_id: UUID, limit: Limit | None) -> None:
         if limit is None:

@@ -20,7 +20,6 @@ import contextlib
 import random
 import time
 from collections import deque
-from uuid import UUID
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -103,7 +102,7 @@ class Publisher:
         """Whether a request sent now can expect its ack in time."""
         return self._producer is not None and not self._broken.is_set() and self._oldest_wait() <= self._ack_seconds
 
-    def place(self, request_id: UUID) -> UUID:
+    def place(self, request_id: bytes) -> bytes:
         """The id, changed so that the request joins the bundle being filled; as it was where no broker was reached."""
         partitions = self._partitions
         return in_partition(request_id, self._filling % partitions, partitions) if partitions else request_id

@@ -9,7 +9,6 @@ headers, also where it is a refusal or a failure of ours; 6. a client that stops
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -18,11 +17,12 @@ import structlog
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.errors import PipelineError, place_of
 from mockupaws.runtime.http_checks import AllowedHosts, TrustedProxies, is_request_id, parse_origins
+from mockupaws.runtime.mint_ids import IdMint
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import HTTP_REFUSALS, get_logger
 from mockupaws.schemas.http.errors import ErrorKind, encode_error
 from mockupaws.schemas.http.headers import SECURITY_HEADERS
-from mockupaws.schemas.identifiers import new_request_id
+from mockupaws.schemas.identifiers import id_text
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -59,6 +59,10 @@ _WITHOUT_HOST_CHECK = frozenset({"/health", "/health/ready"})
 _LOOKED_AT = frozenset(
     {b"host", b"origin", b"x-request-id", b"x-forwarded-for", b"x-forwarded-proto", b"access-control-request-method"}
 )
+_OUR_NAMES = frozenset({name for name, _ in SECURITY_HEADERS} | {
+    b"x-request-id", b"strict-transport-security", b"vary", b"access-control-allow-origin",
+    b"access-control-expose-headers",
+})  # fmt: skip
 _log = get_logger(__name__)
 
 
@@ -77,6 +81,8 @@ class HttpEdge:
         self._hosts = AllowedHosts(settings.http_allowed_hosts, listens_on)
         self._proxies = TrustedProxies.of(settings.http_trusted_proxies)
         self._origins = parse_origins(settings.http_allowed_origins)
+        self._ids = IdMint()
+        self._always = [*SECURITY_HEADERS, (b"vary", b"Origin")] if self._origins else SECURITY_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,7 +94,7 @@ class HttpEdge:
         if len(ids) == 1 and is_request_id(ids[0]):
             request_id = ids[0].decode()
         else:
-            request_id = str(new_request_id(self._clock.now_us(), os.urandom(10)))
+            request_id = id_text(self._ids.mint(self._clock.now_us()))
         # A copy: granian hands the same mapping to every request.
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         origins = given.get(b"origin", ())
@@ -147,11 +153,9 @@ class HttpEdge:
             scope["scheme"] = scheme.decode()
 
     def _headers(self, request_id: str, scheme: str, allowed_origin: bytes | None) -> Headers:
-        headers = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
+        headers = [(b"x-request-id", request_id.encode()), *self._always]
         if scheme == "https":
             headers.append(_STRICT_TRANSPORT)
-        if self._origins:
-            headers.append((b"vary", b"Origin"))
         if allowed_origin is not None:
             headers += [
                 (b"access-control-allow-origin", allowed_origin),
@@ -172,9 +176,11 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            own = message.get("headers", ())
-            names = dict(own)
-            message["headers"] = [*own, *[header for header in self._headers if header[0] not in names]]
+            own, ours = message.get("headers", ()), self._headers
+            names = {name for name, _ in own}
+            if not names.isdisjoint(_OUR_NAMES):
+                ours = [header for header in ours if header[0] not in names]
+            message["headers"] = [*own, *ours]
             await self._send(message)
         elif message.get("more_body"):
             try:

@@ -15,10 +15,21 @@ _INDEX_BITS = 14
 
 def new_request_id(now_us: int, randomness: bytes) -> uuid.UUID:
     """Mints a UUIDv7 (RFC 9562 §5.7) from `now_us` (epoch µs) and 10 random bytes."""
+    return uuid.UUID(bytes=new_id_bytes(now_us, randomness))
+
+
+def new_id_bytes(now_us: int, randomness: bytes) -> bytes:
+    """The bytes of such an id; a UUID object costs more than all else that is done with them."""
     random_bits = int.from_bytes(randomness[:10], "big")
     rand_a = random_bits >> 68 & 0xFFF
     rand_b = random_bits & (1 << 62) - 1
-    return uuid.UUID(int=now_us // 1000 << 80 | _VERSION_7 | rand_a << 64 | _VARIANT | rand_b)
+    return (now_us // 1000 << 80 | _VERSION_7 | rand_a << 64 | _VARIANT | rand_b).to_bytes(16, "big")
+
+
+def id_text(id_bytes: bytes) -> str:
+    """An id as it is written in answers, names and logs: what `str` makes of its UUID."""
+    digits = id_bytes.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def request_id_of_key(tenant_id: uuid.UUID, idempotency_key: str) -> uuid.UUID:
@@ -31,14 +42,14 @@ def partition_of(request_id: bytes, partitions: int) -> int:
     return zlib.crc32(request_id) % partitions
 
 
-def in_partition(request_id: uuid.UUID, partition: int, partitions: int) -> uuid.UUID:
+def in_partition(request_id: bytes, partition: int, partitions: int) -> bytes:
     """The id with its last two bytes changed so that its `partition_of` is `partition`; the rest keeps it unique."""
-    head, last = request_id.bytes[:14], int.from_bytes(request_id.bytes[14:], "big")
+    head, last = request_id[:14], int.from_bytes(request_id[14:], "big")
     of_head = zlib.crc32(head)
     for step in range(0x10000):
         tail = (last + step & 0xFFFF).to_bytes(2, "big")
         if zlib.crc32(tail, of_head) % partitions == partition:
-            return uuid.UUID(bytes=head + tail)
+            return head + tail
     raise ValueError(f"no id in partition {partition} of {partitions}")
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from mockupaws.ingest_gateway.answers import refuse
 from mockupaws.ingest_gateway.errors import ERRORS, RefusedError
-from mockupaws.ingest_gateway.handlers import refuse
 from mockupaws.ingest_gateway.openapi import openapi_document
 
 

@@ -30,6 +30,38 @@ async def test_a_body_ends_with_its_last_piece_or_with_its_client() -> None:
             pass
 
 
+@pytest.mark.parametrize(
+    ("headers", "asked"),
+    [
+        ([(b"content-length", b"2")], 2),
+        ([(b"content-length", b"0")], 0),
+        ([], 3),
+        ([(b"content-length", b"2"), (b"transfer-encoding", b"chunked")], 3),
+    ],
+    ids=["announced", "announced as none", "chunked", "chunked in spite of a length"],
+)
+async def test_the_end_of_a_body_is_asked_for_only_where_its_length_was_not_announced(
+    headers: list[tuple[bytes, bytes]], asked: int
+) -> None:
+    left = [{"type": "http.request", "body": body, "more_body": True} for body in (b"a", b"b")]
+    left.append({"type": "http.request", "body": b"", "more_body": False})
+
+    async def receive() -> dict[str, Any]:
+        return left.pop(0)
+
+    request = HttpRequest({"state": {"request_id": "id"}, "headers": headers, "query_string": b""}, receive)
+    assert b"".join([piece async for piece in request.stream()]) == (b"ab" if asked else b"")
+    assert 3 - len(left) == asked
+
+
+async def test_a_body_shorter_than_announced_is_none() -> None:
+    first = {"type": "http.request", "body": b"a", "more_body": True}
+    cut = request_of(first, {"type": "http.disconnect"}, headers=[(b"content-length", b"2")])
+    with pytest.raises(ClientGoneError):
+        async for _ in cut.stream():
+            pass
+
+
 async def test_an_answer_tells_its_length_and_its_headers_by_lower_case_names() -> None:
     sent: list[Any] = []
 

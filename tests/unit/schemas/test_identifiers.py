@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from mockupaws.schemas.identifiers import (
     EntryIds,
     body_hash,
+    id_text,
     in_partition,
+    new_id_bytes,
     new_request_id,
     partition_of,
     request_id_of_key,
@@ -75,9 +77,11 @@ def test_requests_spread_over_the_partitions() -> None:
 @given(st.binary(min_size=10, max_size=10), st.integers(1, 1000), st.data())
 def test_an_id_is_minted_for_the_partition_wanted(randomness: bytes, partitions: int, data: st.DataObject) -> None:
     partition = data.draw(st.integers(0, partitions - 1))
-    minted = new_request_id(1_000_000, randomness)
+    minted = new_id_bytes(1_000_000, randomness)
     moved = in_partition(minted, partition, partitions)
 
-    assert partition_of(moved.bytes, partitions) == partition
-    assert moved.bytes[:14] == minted.bytes[:14]
-    assert (moved.version, moved.variant) == (7, uuid.RFC_4122)
+    assert partition_of(moved, partitions) == partition
+    assert moved[:14] == minted[:14]
+    as_uuid = uuid.UUID(bytes=moved)
+    assert (as_uuid.version, as_uuid.variant) == (7, uuid.RFC_4122)
+    assert id_text(moved) == str(as_uuid)
