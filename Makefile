@@ -6,7 +6,7 @@ PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; d
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
 UNIT := tests/unit tests/contract tests/accuracy
 
-.PHONY: help up down status clean test test-unit check format bench bench-peers bench-gateway bench-analysis bench-processor bench-sinks bench-reads accuracy fuzz-api drill soak mutations leak-hunt lock ready ready-to-test
+.PHONY: help up down status clean test test-unit check format bench bench-peers bench-gateway bench-analysis bench-processor bench-sinks bench-growth bench-reads accuracy fuzz-api drill soak mutations leak-hunt lock ready ready-to-test
 .DEFAULT_GOAL := help
 
 help: ## Shows this list
@@ -60,6 +60,9 @@ bench-processor: ready-to-test ## Measures the processor stage alone on a real K
 
 bench-sinks: ready-to-test ## Measures sinks and Postgres alone: CPU µs a line, full speed and at a rate, beside library calls
 	@$(VENV)/bin/python -m tests.benchmarks.bench_sinks $(ARGS)
+
+bench-growth: ready-to-test ## Measures what a line costs beside 10⁵ to 10⁷ stored lines (ARGS="both 100000 1000000 10000000 100000000" also 10⁸)
+	@$(VENV)/bin/python -m tests.benchmarks.bench_growth $(or $(ARGS),both 100000 1000000 10000000)
 
 bench-reads: ready-to-test ## Measures reads on 10 million lines: pages, searches, figures, exports, many readers (ARGS="--only readers")
 	@$(VENV)/bin/python -m tests.benchmarks.bench_reads $(ARGS)

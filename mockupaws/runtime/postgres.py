@@ -8,13 +8,14 @@ prepared once for each connection that leads to the server itself, never through
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 import asyncpg
+from asyncpg.pgproto import pgproto
 
 from mockupaws.runtime.errors import PermanentError
 
@@ -62,6 +63,11 @@ class _StatelessConnection(asyncpg.Connection):
         lends another server connection each time. asyncpg lets that be said only before it connects."""
         self._stmt_cache.set_max_size(_KEPT_STATEMENTS)  # type: ignore[attr-defined]
         self._stmt_cache_enabled = True
+
+
+def uuids_of(identifiers: Iterable[bytes]) -> list[UUID]:
+    """As parameters, of 16 bytes each: equal to `UUID(bytes=…)`, and made in a tenth of the time."""
+    return list(map(pgproto.UUID, identifiers))
 
 
 async def open_pool(url: str, settings: Settings, max_size: int = 10, application_name: str = "mockupaws") -> Pool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from uuid import UUID
 
 import msgspec
@@ -98,11 +99,12 @@ class AnalysedRequest(msgspec.Struct, array_like=True, frozen=True):
     """The version of the tenant's policy by which the lines were redacted; 0: the default, all types masked."""
 
     @property
-    def applied_key(self) -> UUID:
-        """Under which a sink remembers that it has applied this: a part must not count as the request it is of."""
-        return UUID(bytes=self.request_id) if self.part is None else part_id(self.request_id, self.part)
+    def applied_key(self) -> bytes:
+        """16 bytes by which a sink remembers that it applied this: a part must not count as the request it is of."""
+        return self.request_id if self.part is None else part_id(self.request_id, self.part).bytes
 
 
+_columns_of = attrgetter(*LineColumns.__struct_fields__)
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[AnalysedRequest])
 
@@ -120,7 +122,6 @@ def decode_analysed(value: bytes) -> list[AnalysedRequest]:
     except Exception as error:  # text that is no UTF-8, nesting without end
         raise msgspec.DecodeError(type(error).__name__) from error
     for request in requests:
-        lines = request.lines
-        if any(len(getattr(lines, column)) != len(lines.index) for column in LineColumns.__struct_fields__):
+        if len(set(map(len, _columns_of(request.lines)))) != 1:
             raise msgspec.ValidationError("columns differ in length")
     return requests

@@ -35,15 +35,17 @@ class _Log(msgspec.Struct):
     attributes: dict[str, object]
 
 
-def analysed_templates(tenant_id: uuid.UUID, scenario_id: uuid.UUID) -> list[AnalysedRequest]:
-    """Requests of `LINES_IN_BODY` lines each, really analysed."""
+def analysed_templates(
+    tenant_id: uuid.UUID, scenario_id: uuid.UUID, lines_in_request: int = LINES_IN_BODY
+) -> list[AnalysedRequest]:
+    """Requests of so many lines each, really analysed."""
     analyser = Analyser()
     read = msgspec.json.Decoder(dict[str, list[_Log] | str]).decode
     requests = []
     for body in make_bodies(str(scenario_id), _TEMPLATES):
         logs = read(body)["logs"]
         assert isinstance(logs, list)
-        entries = [Entry(log.message, None, log.source, log.level, log.attributes) for log in logs]
+        entries = [Entry(log.message, None, log.source, log.level, log.attributes) for log in logs[:lines_in_request]]
         request = IngestRequest(b"r" * 16, tenant_id.bytes, scenario_id.bytes, _now_us(), b"h" * 16, entries)
         requests.append(analyser.analyse_request(request))
     return requests
@@ -57,15 +59,19 @@ class Feed:
     templates: list[AnalysedRequest]
     published_records: int = 0
     _number: int = 0
+    _lines_in_request: int = 0
     _source_offsets: dict[int, int] = field(default_factory=dict)
     _source_topic: bytes = b""
+
+    def __post_init__(self) -> None:
+        self._lines_in_request = len(self.templates[0].lines.index)
 
     async def fill(self, lines: int, requests_in_record: int) -> None:
         """Publishes `lines` as fast as it goes."""
         producer = await self._start()
         try:
             pending = set[asyncio.Future[object]]()
-            for _ in range(lines // (LINES_IN_BODY * requests_in_record)):
+            for _ in range(lines // (self._lines_in_request * requests_in_record)):
                 pending.add(await self._send(producer, requests_in_record))
                 if len(pending) >= 256:
                     _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -73,22 +79,23 @@ class Feed:
         finally:
             await producer.stop()
 
-    async def pace(self, lines_per_second: int, seconds: float) -> int:
-        """One request a record, evenly spaced; answers how many lines."""
+    async def pace(self, lines_per_second: int, seconds: float, requests_in_record: int = 1) -> int:
+        """Records evenly spaced; answers how many lines."""
         producer = await self._start()
-        count = round(lines_per_second * seconds / LINES_IN_BODY)
+        lines_in_record = self._lines_in_request * requests_in_record
+        count = round(lines_per_second * seconds / lines_in_record)
         try:
             start = time.perf_counter()
             pending = []
             for number in range(count):
-                due = start + number * LINES_IN_BODY / lines_per_second
+                due = start + number * lines_in_record / lines_per_second
                 if (wait := due - time.perf_counter()) > 0:
                     await asyncio.sleep(wait)
-                pending.append(await self._send(producer, 1))
+                pending.append(await self._send(producer, requests_in_record))
             await asyncio.gather(*pending)
         finally:
             await producer.stop()
-        return count * LINES_IN_BODY
+        return count * lines_in_record
 
     async def _start(self) -> AIOKafkaProducer:
         self._source_topic = (await topic_ids(self.settings))[topic_name(self.settings, REQUESTS)].bytes

@@ -41,15 +41,6 @@ TENANT, SCENARIO = uuid.UUID(int=1), uuid.UUID(int=2)
 POLL_SECONDS = 0.1
 DEADLINE_SECONDS = 240.0
 _COPY_LINES = 20_000
-_STORE_LINES = """
-INSERT INTO scenario_logs (tenant_id, scenario_id, id, received_at, message_hash, message_preview, source, level,
-                           size_bytes, has_pii, pii_types, token_count, sqs_blocks, attributes)
-SELECT $1::uuid, $2::uuid, gen_random_uuid(), now() - number * interval '1 millisecond', sha256(int8send(number)),
-       rpad('line ' || number, 150, '.'), 'checkout', 'info', 250, false, '{}', 60, 1, '{"host": "node-1", "ms": 7}'
-FROM generate_series($3::bigint, 1, -1) AS number"""
-_STORE_REQUESTS = """
-INSERT INTO applied_requests (sink, request_id, body_hash)
-SELECT sink, gen_random_uuid(), '\\x00' FROM generate_series(1, $1::bigint), unnest(ARRAY['postgres', 'parquet']) AS sink"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +61,12 @@ class Use:
 
 
 class Bench:
-    def __init__(self, services: Installation, folder: Path, stored_lines: int) -> None:
+    def __init__(self, services: Installation, folder: Path, lines_in_request: int) -> None:
         self._services = services
         self._folder = folder
-        self._templates = analysed_templates(TENANT, SCENARIO)
+        self._templates = analysed_templates(TENANT, SCENARIO, lines_in_request)
+        self._lines_in_request = lines_in_request
         self._number = 0
-        self._stored_lines = stored_lines
 
     async def new_feed(self) -> Feed:
         self._number += 1
@@ -85,8 +76,6 @@ class Bench:
         settings = await own_installation(self._services, name, home)
         given = {name: text for name, text in os.environ.items() if name.startswith(PREFIX)}
         settings = Settings.from_environ(settings.to_environ() | given)
-        if self._stored_lines:
-            await _store_before(settings, self._stored_lines)
         return Feed(settings, self._templates)
 
     async def drained(self, sink: str, lines: int, requests_in_record: int) -> Use:
@@ -94,7 +83,7 @@ class Bench:
         feed = await self.new_feed()
         await feed.fill(lines, requests_in_record)
         total = feed.published_records
-        lines = total * requests_in_record * LINES_IN_BODY
+        lines = total * requests_in_record * self._lines_in_request
         with running_sink(feed.settings, sink) as running:
             assert running.process is not None
             watch = await Watch.open(feed.settings, sink, {"sink": running.process.pid, **self.pids()})
@@ -103,36 +92,31 @@ class Bench:
             await watch.until(total)
             stored, after = await watch.look()
             await watch.close()
-        return _between(before, after, lines * (stored - at) // total)
+        return between(before, after, lines * (stored - at) // total)
 
-    async def paced(self, sink: str, rate: int, seconds: float) -> Use:
+    async def paced(self, sink: str, rate: int, seconds: float, requests_in_record: int) -> Use:
         """A sink that follows at `rate` lines a second."""
         feed = await self.new_feed()
         with running_sink(feed.settings, sink) as running:
             assert running.process is not None
-            await feed.pace(rate, 3.0)
+            await feed.pace(rate, 3.0, requests_in_record)
             watch = await Watch.open(feed.settings, sink, {"sink": running.process.pid, **self.pids()})
             await watch.until(feed.published_records)
             _, before = await watch.look()
-            lines = await feed.pace(rate, seconds)
+            lines = await feed.pace(rate, seconds, requests_in_record)
             await watch.until(feed.published_records)
             _, after = await watch.look()
             await watch.close()
-        return _between(before, after, lines)
+        return between(before, after, lines)
 
     def pids(self) -> dict[str, int]:
-        state = read_state(self._services.state_file)
-        assert state is not None
-        return {p["name"]: p["pid"] for p in state["processes"] if p["name"] in ("postgres", "kafka") and p["pid"]}
+        return pids_of(self._services)
 
 
-async def _store_before(settings: Settings, lines: int) -> None:
-    """Lines of the same scenario and month, a millisecond apart, and their requests."""
-    connection = await asyncpg.connect(settings.postgres_owner_url)
-    await connection.execute("SELECT set_config('app.current_tenant', $1, false)", str(TENANT))
-    await connection.execute(_STORE_LINES, TENANT, SCENARIO, lines, timeout=DEADLINE_SECONDS)
-    await connection.execute(_STORE_REQUESTS, lines // LINES_IN_BODY, timeout=DEADLINE_SECONDS)
-    await connection.close()
+def pids_of(services: Installation) -> dict[str, int]:
+    state = read_state(services.state_file)
+    assert state is not None
+    return {p["name"]: p["pid"] for p in state["processes"] if p["name"] in ("postgres", "kafka") and p["pid"]}
 
 
 @dataclass
@@ -141,11 +125,13 @@ class Watch:
 
     connection: asyncpg.Connection[asyncpg.Record]
     sink: str
+    topic: str
     observer: ProcessObserver
 
     @classmethod
     async def open(cls, settings: Settings, sink: str, pids: dict[str, int]) -> Watch:
-        return cls(await asyncpg.connect(settings.postgres_owner_url), sink, ProcessObserver(pids))
+        connection = await asyncpg.connect(settings.postgres_owner_url)
+        return cls(connection, sink, topic_name(settings, ANALYSED), ProcessObserver(pids))
 
     async def until(self, records: int) -> None:
         deadline = time.monotonic() + DEADLINE_SECONDS
@@ -154,8 +140,8 @@ class Watch:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _stored(self) -> int:
-        query = "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_offsets WHERE sink = $1 AND topic LIKE '%analysed'"
-        return int(await self.connection.fetchval(query, self.sink))
+        query = "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_offsets WHERE sink = $1 AND topic = $2"
+        return int(await self.connection.fetchval(query, self.sink, self.topic))
 
     async def look(self) -> tuple[int, dict[str, Any]]:
         row = await self.connection.fetchrow(
@@ -168,7 +154,7 @@ class Watch:
         await self.connection.close()
 
 
-def _between(before: dict[str, Any], after: dict[str, Any], lines: int) -> Use:
+def between(before: dict[str, Any], after: dict[str, Any], lines: int) -> Use:
     return Use(
         lines,
         after["at"] - before["at"],
@@ -189,7 +175,7 @@ async def library_calls(feed: Feed, pids: dict[str, int], lines: int) -> None:
     requests = [request for value in values for request in decode_analysed(value)]
     _show("decode (msgspec)", process_time() - started, lines)
     started = process_time()
-    rows = [pack_rows(request) for request in requests]
+    rows = pack_rows(requests)
     _show("pack rows", process_time() - started, lines)
     chunk = _COPY_LINES // LINES_IN_BODY
     observer = ProcessObserver({"postgres": pids["postgres"]})
@@ -242,9 +228,10 @@ async def run(bench: Bench, arguments: argparse.Namespace) -> None:
         print(f"{sink} sink (CPU µs a line)")
         for requests_in_record in arguments.requests_in_record:
             use = await bench.drained(sink, arguments.lines, requests_in_record)
-            use.show(f"drains, {requests_in_record * LINES_IN_BODY} lines a record")
+            use.show(f"drains, {requests_in_record * arguments.lines_in_request} lines a record")
         if arguments.rate:
-            (await bench.paced(sink, arguments.rate, arguments.seconds)).show(f"follows {arguments.rate:,} lines/s")
+            use = await bench.paced(sink, arguments.rate, arguments.seconds, arguments.requests_in_record[0])
+            use.show(f"follows {arguments.rate:,} lines/s")
     if arguments.calls:
         print("library calls alone (CPU µs a line)")
         feed = await bench.new_feed()
@@ -258,7 +245,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=16_000, help="lines a second to follow; 0: don't")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to follow")
     parser.add_argument("--sinks", nargs="*", default=["postgres", "parquet"])
-    parser.add_argument("--stored-lines", type=int, default=0, help="stand in the partition before, 100 a request")
+    parser.add_argument("--lines-in-request", type=int, default=LINES_IN_BODY)
     parser.add_argument("--no-calls", dest="calls", action="store_false", help="don't measure library calls alone")
     arguments = parser.parse_args()
     with (
@@ -266,7 +253,7 @@ def main() -> None:
         running_services(Path(name) / "services") as services,
     ):
         print(f"machine: {machine()}")
-        asyncio.run(run(Bench(services, Path(name), arguments.stored_lines), arguments))
+        asyncio.run(run(Bench(services, Path(name), arguments.lines_in_request), arguments))
 
 
 if __name__ == "__main__":

@@ -43,14 +43,14 @@ class DeadLetterRow(NamedTuple):
 class ReceiptCounts(NamedTuple):
     """What one side knows of a request; counts add up, `accepted` is the same from both sides."""
 
-    tenant_id: UUID
-    request_id: UUID
-    scenario_id: UUID
+    tenant_id: bytes
+    request_id: bytes
+    scenario_id: bytes
     accepted: int
     stored: int
     dead_lettered: int
     reused: int
-    received_at: datetime
+    received_at_us: int
 
 
 def time_of(epoch_us: int) -> datetime:
@@ -94,7 +94,7 @@ def _applied_key(letter: DeadLetter) -> UUID | None:
             requests = decode_analysed(letter.original)
         except msgspec.DecodeError:
             return None
-        return requests[0].applied_key if len(requests) == 1 else None
+        return UUID(bytes=requests[0].applied_key) if len(requests) == 1 else None
     if len(letter.entry_indexes) == letter.accepted:
         return UUID(bytes=letter.request_id)
     return part_id(letter.request_id, letter.entry_indexes)
@@ -110,14 +110,14 @@ def receipts_of(letters: Sequence[DeadLetter]) -> list[ReceiptCounts]:
         reused = letter.reason == "idempotency_key_reused"
         receipts.append(
             ReceiptCounts(
-                tenant_id=UUID(bytes=letter.tenant_id),
-                request_id=UUID(bytes=letter.request_id),
-                scenario_id=UUID(bytes=letter.scenario_id),
+                tenant_id=letter.tenant_id,
+                request_id=letter.request_id,
+                scenario_id=letter.scenario_id,
                 accepted=0 if reused else letter.accepted,
                 stored=0,
                 dead_lettered=0 if reused else entries,
                 reused=entries if reused else 0,
-                received_at=time_of(letter.received_at_us or letter.occurred_at_us),
+                received_at_us=letter.received_at_us or letter.occurred_at_us,
             )
         )
     return receipts

@@ -1,12 +1,11 @@
 -- name: load_applied
--- Those of the requests $2 that sink $1 has applied, with the body hash it applied them under.
-SELECT request_id, body_hash FROM applied_requests WHERE sink = $1 AND request_id = ANY ($2::uuid[]);
+-- Those of the requests $2 that sink $1 has applied.
+SELECT request_id FROM applied_requests WHERE sink = $1 AND request_id = ANY ($2::uuid[]);
 
 -- name: apply_requests
--- Remembers requests $2 with body hashes $3 as applied by sink $1. One that stands there already fails the transaction.
+-- Remembers requests $2, sorted, with body hashes $3 as applied by sink $1. One that stands there already fails the transaction.
 INSERT INTO applied_requests (sink, request_id, body_hash)
-SELECT $1, new.request_id, new.body_hash FROM unnest($2::uuid[], $3::bytea[]) AS new (request_id, body_hash)
-ORDER BY new.request_id;
+SELECT $1, new.request_id, new.body_hash FROM unnest($2::uuid[], $3::bytea[]) AS new (request_id, body_hash);
 
 -- name: insert_archive_object
 -- From here on readers see the object.

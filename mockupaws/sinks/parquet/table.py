@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pyarrow as pa
@@ -32,8 +32,7 @@ class ObjectRefusedError(PermanentError):
     """The object just written can't be read back as it should."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocatedRequest:
+class LocatedRequest(NamedTuple):
     """A request and where it was read."""
 
     request: AnalysedRequest
@@ -43,8 +42,7 @@ class LocatedRequest:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class GroupKey:
+class GroupKey(NamedTuple):
     """What one object holds: lines of one scenario and hour that came from one partition."""
 
     tenant_id: bytes
@@ -93,8 +91,8 @@ def group_requests(requests: Iterable[LocatedRequest]) -> dict[GroupKey, list[Lo
 
 def build_object(key: GroupKey, group: Sequence[LocatedRequest]) -> ArchiveObject:
     """The same bytes for the same requests. Raises ObjectRefusedError if what was written doesn't hold its rows."""
-    ordered = sorted((located.request for located in group), key=lambda r: (r.received_at_us, _first_id(r)))
-    table = build_table(ordered)
+    table = build_table([located.request for located in group])
+    received_at_us = [located.request.received_at_us for located in group]
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP_LINES)
     content = sink.getvalue().to_pybytes()
@@ -118,19 +116,22 @@ def build_object(key: GroupKey, group: Sequence[LocatedRequest]) -> ArchiveObjec
         sha256=digest,
         size_bytes=len(content),
         row_count=rows,
-        first_received_at=time_of(ordered[0].received_at_us),
-        last_received_at=time_of(ordered[-1].received_at_us),
+        first_received_at=time_of(min(received_at_us)),
+        last_received_at=time_of(max(received_at_us)),
     )
 
 
 def build_table(requests: Sequence[AnalysedRequest]) -> pa.Table:
-    """One row a line; sorted by received_at, id where the requests are."""
+    """One row a line, sorted by received_at and id."""
+    ids = [EntryIds(request.request_id, request.received_at_us) for request in requests]
+    order = sorted(range(len(ids)), key=lambda place: (requests[place].received_at_us, ids[place].high, ids[place].low))
+    requests, ids = [requests[place] for place in order], [ids[place] for place in order]
     counts = [len(request.lines.index) for request in requests]
     columns: dict[str, pa.Array[Any]] = {
         name: _fixed_width(ARCHIVE_SCHEMA.field(name).type, _repeated([getattr(r, name) for r in requests], counts))
         for name in _CONSTANT_COLUMNS
     }
-    columns["id"] = _fixed_width(ARCHIVE_SCHEMA.field("id").type, b"".join(chain.from_iterable(map(_ids, requests))))
+    columns["id"] = _fixed_width(ARCHIVE_SCHEMA.field("id").type, _ids_of_lines(requests, ids))
     received_at = _repeated([request.received_at_us.to_bytes(8, sys.byteorder) for request in requests], counts)
     columns["received_at"] = _fixed_width(ARCHIVE_SCHEMA.field("received_at").type, received_at)
     versions = _repeated([request.policy_version.to_bytes(4, sys.byteorder) for request in requests], counts)
@@ -154,9 +155,14 @@ def _repeated(values: Sequence[bytes], counts: Sequence[int]) -> bytes:
     return b"".join([value * count for value, count in zip(values, counts, strict=True)])
 
 
-def _ids(request: AnalysedRequest) -> list[bytes]:
-    ids = EntryIds(request.request_id, request.received_at_us)
-    return [ids[index] for index in request.lines.index]
+def _ids_of_lines(requests: Sequence[AnalysedRequest], ids: Sequence[EntryIds]) -> bytes:
+    return b"".join(
+        [
+            of_request.high + (of_request.low | index).to_bytes(8, "big")
+            for request, of_request in zip(requests, ids, strict=True)
+            for index in request.lines.index
+        ]
+    )
 
 
 def _fixed_width(kind: pa.DataType, values: bytes | array[int]) -> pa.Array[Any]:
@@ -174,7 +180,3 @@ def _findings(masks: Sequence[int]) -> pa.Array[Any]:
     lists: pa.Array[Any] = pa.array([types_of_mask(mask) for mask in places], kind)
     taken: pa.Array[Any] = lists.take(_fixed_width(pa.int32(), array("i", map(places.__getitem__, masks))))
     return taken
-
-
-def _first_id(request: AnalysedRequest) -> bytes:
-    return EntryIds(request.request_id, request.received_at_us)[0]

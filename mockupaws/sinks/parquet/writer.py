@@ -15,14 +15,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import msgspec
 
 from mockupaws.archive.object_store import ObjectStore
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.failpoints import hit
-from mockupaws.runtime.postgres import load_queries
+from mockupaws.runtime.postgres import load_queries, uuids_of
 from mockupaws.runtime.telemetry import (
     SINK_ENTRIES,
     SINK_FRESHNESS_SECONDS,
@@ -98,15 +97,15 @@ class ParquetSink:
         hit("parquet_sink.after_commit")
         self._count(requests, new, time.monotonic() - started)
 
-    async def _choose_new(self, requests: Sequence[LocatedRequest]) -> dict[UUID, LocatedRequest]:
+    async def _choose_new(self, requests: Sequence[LocatedRequest]) -> dict[bytes, LocatedRequest]:
         """The first of each request that was not applied before."""
-        first: dict[UUID, LocatedRequest] = {}
+        first: dict[bytes, LocatedRequest] = {}
         for located in requests:
             first.setdefault(located.request.applied_key, located)
         if first:
             async with self._pool.acquire() as connection:
-                for row in await connection.fetch(_QUERIES["load_applied"], self.name, list(first)):
-                    del first[row["request_id"]]
+                for row in await connection.fetch(_QUERIES["load_applied"], self.name, uuids_of(first)):
+                    del first[row["request_id"].bytes]
         return first
 
     def _put_objects(self, requests: Sequence[LocatedRequest]) -> list[ArchiveObject]:
@@ -119,13 +118,14 @@ class ParquetSink:
         return objects
 
     async def _commit(
-        self, new: dict[UUID, LocatedRequest], objects: Sequence[ArchiveObject], ranges: Sequence[OffsetRange]
+        self, new: dict[bytes, LocatedRequest], objects: Sequence[ArchiveObject], ranges: Sequence[OffsetRange]
     ) -> None:
         async with self._pool.acquire() as connection, connection.transaction():
             await move_offsets(connection, self.name, ranges)
             if new:
-                hashes = [located.request.body_hash for located in new.values()]
-                await connection.execute(_QUERIES["apply_requests"], self.name, list(new), hashes)
+                keys = sorted(new)
+                hashes = [new[key].request.body_hash for key in keys]
+                await connection.execute(_QUERIES["apply_requests"], self.name, uuids_of(keys), hashes)
             for archived in objects:
                 await connection.execute(
                     _QUERIES["insert_archive_object"],
@@ -145,7 +145,7 @@ class ParquetSink:
                 )
             hit("parquet_sink.before_commit")
 
-    def _count(self, requests: Sequence[LocatedRequest], new: dict[UUID, LocatedRequest], seconds: float) -> None:
+    def _count(self, requests: Sequence[LocatedRequest], new: dict[bytes, LocatedRequest], seconds: float) -> None:
         SINK_TRANSACTION_SECONDS.labels(self.name).observe(seconds)
         SINK_ENTRIES.labels(self.name).inc(sum(len(located.request.lines.index) for located in new.values()))
         SINK_REPEATS.labels(self.name).inc(len(requests) - len(new))

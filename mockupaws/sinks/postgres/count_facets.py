@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
 
+from mockupaws.schemas.analysed import LineColumns
 from mockupaws.schemas.pii_types import types_of_mask
 from mockupaws.sinks.dead_letters.rows import time_of
 from mockupaws.sinks.postgres.decode import PackedRequest
@@ -31,26 +33,34 @@ class FacetRow(NamedTuple):
 
 
 def count_facets(requests: Iterable[PackedRequest]) -> list[FacetRow]:
-    counts: defaultdict[tuple[bytes, bytes, int], Counter[tuple[str, str, int]]] = defaultdict(Counter)
+    groups: defaultdict[tuple[bytes, bytes, int], list[LineColumns]] = defaultdict(list)
     for packed in requests:
-        request, lines = packed.request, packed.request.lines
-        hour_us = request.received_at_us // _HOUR_US * _HOUR_US
-        counts[request.scenario_id, request.tenant_id, hour_us].update(
-            zip(lines.source, lines.level, lines.pii_mask, strict=True)
-        )
+        request = packed.request
+        groups[request.scenario_id, request.tenant_id, request.received_at_us // _HOUR_US].append(request.lines)
     return [
         FacetRow(
             UUID(bytes=tenant_id),
             UUID(bytes=scenario_id),
-            time_of(hour_us),
+            time_of(hour * _HOUR_US),
             source,
             level,
             ",".join(types_of_mask(mask)),
             entries,
         )
-        for (scenario_id, tenant_id, hour_us), combinations in counts.items()
-        for (source, level, mask), entries in _bounded(combinations).items()
+        for (scenario_id, tenant_id, hour), lines in groups.items()
+        for (source, level, mask), entries in _bounded(_combinations(lines)).items()
     ]
+
+
+def _combinations(lines: Sequence[LineColumns]) -> Counter[tuple[str, str, int]]:
+    return Counter(
+        zip(
+            chain.from_iterable([columns.source for columns in lines]),
+            chain.from_iterable([columns.level for columns in lines]),
+            chain.from_iterable([columns.pii_mask for columns in lines]),
+            strict=True,
+        )
+    )
 
 
 def _bounded(combinations: Counter[tuple[str, str, int]]) -> dict[tuple[str | None, str, int], int]:

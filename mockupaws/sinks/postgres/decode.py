@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from uuid import UUID
+from typing import NamedTuple
 
 from mockupaws import __version__
 from mockupaws.schemas import analysed, dead_letters
@@ -15,18 +15,26 @@ from mockupaws.sinks.postgres.rows import pack_rows
 
 
 @dataclass(frozen=True, slots=True)
-class PackedRequest:
-    """A request and its rows, ready for COPY; and where it was read, for its dead letter if it comes to that."""
+class Origin:
+    """Where requests were read, for their dead letters if it comes to that."""
 
-    request: AnalysedRequest
-    request_id: UUID
-    applied_key: UUID
-    rows: bytes
-    line_count: int
     topic: str
     partition: int
     offset: int
     record_version: str | None
+
+
+class PackedRequest(NamedTuple):
+    """A request and its rows, ready for COPY."""
+
+    request: AnalysedRequest
+    applied_key: bytes
+    rows: bytes
+    origin: Origin
+
+    @property
+    def line_count(self) -> int:
+        return len(self.request.lines.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +64,14 @@ def decode_dead_letter_record(record: SourceRecord, now_us: int) -> PostgresItem
 
 def letter_about_request(packed: PackedRequest, reason: Reason, detail: str, now_us: int) -> DeadLetter:
     """All lines of an analysed request that can't be stored; `original` is the analysed request, redacted as it is."""
-    request = packed.request
+    request, origin = packed.request, packed.origin
     return DeadLetter(
         reason=reason,
         step="postgres_sink",
         detail=detail,
-        topic=packed.topic,
-        partition=packed.partition,
-        offset=packed.offset,
+        topic=origin.topic,
+        partition=origin.partition,
+        offset=origin.offset,
         occurred_at_us=now_us,
         software_version=__version__,
         original=analysed.encode_analysed([request]),
@@ -73,7 +81,7 @@ def letter_about_request(packed: PackedRequest, reason: Reason, detail: str, now
         accepted=request.accepted,
         entry_indexes=request.lines.index,
         received_at_us=request.received_at_us,
-        record_version=packed.record_version,
+        record_version=origin.record_version,
     )
 
 
@@ -106,35 +114,33 @@ def _decode(
 
 def _pack_requests(record: SourceRecord, value: bytes, now_us: int) -> PostgresItem:
     """A request whose values fit no row becomes a letter; the others of its record are packed."""
-    requests: list[PackedRequest] = []
+    requests = analysed.decode_analysed(value)
+    origin = Origin(record.topic, record.partition, record.offset, _version_of(record))
     letters: list[DeadLetter] = []
-    for request in analysed.decode_analysed(value):
-        failed = ""
-        try:
-            rows = pack_rows(request)
-        except Exception as error:  # values beyond what a column's binary form can hold
-            rows, failed = b"", f"{type(error).__name__} while packing"
-        packed = PackedRequest(
-            request=request,
-            request_id=UUID(bytes=request.request_id),
-            applied_key=request.applied_key,
-            rows=rows,
-            line_count=len(request.lines.index),
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            record_version=_version_of(record),
-        )
-        if failed:
-            letters.append(letter_about_request(packed, "row_refused", failed, now_us))
-        else:
-            requests.append(packed)
+    try:
+        packed = _packed(requests, origin)
+    except Exception:  # values beyond what a column's binary form can hold: each by itself
+        packed = []
+        for request in requests:
+            try:
+                packed += _packed([request], origin)
+            except Exception as error:
+                unpacked = PackedRequest(request, request.applied_key, b"", origin)
+                detail = f"{type(error).__name__} while packing"
+                letters.append(letter_about_request(unpacked, "row_refused", detail, now_us))
     return PostgresItem(
-        line_count=sum(packed.line_count for packed in requests),
+        line_count=sum(len(one.request.lines.index) for one in packed),
         size_bytes=len(value),
-        requests=requests,
+        requests=packed,
         new_letters=letters,
     )
+
+
+def _packed(requests: Sequence[AnalysedRequest], origin: Origin) -> list[PackedRequest]:
+    return [
+        PackedRequest(request, request.applied_key, rows, origin)
+        for request, rows in zip(requests, pack_rows(requests), strict=True)
+    ]
 
 
 def _version_of(record: SourceRecord) -> str | None:

@@ -3,16 +3,15 @@
 SELECT parent_table, lower_bound, upper_bound FROM partition_bounds;
 
 -- name: apply_requests
--- Remembers requests $2 with body hashes $3 as applied by sink $1; answers those that are new to it.
+-- Remembers requests $2, sorted, with body hashes $3 as applied by sink $1; its tag tells how many are new to it.
 INSERT INTO applied_requests (sink, request_id, body_hash)
 SELECT $1, new.request_id, new.body_hash FROM unnest($2::uuid[], $3::bytea[]) AS new (request_id, body_hash)
-ORDER BY new.request_id
-ON CONFLICT DO NOTHING
-RETURNING request_id;
+ON CONFLICT DO NOTHING;
 
 -- name: load_applied
--- The body hashes under which sink $1 applied the requests $2.
-SELECT request_id, body_hash FROM applied_requests WHERE sink = $1 AND request_id = ANY ($2::uuid[]);
+-- The body hashes under which sink $1 applied the requests $2, and whether this transaction did.
+SELECT request_id, body_hash, xmin = pg_current_xact_id()::xid AS is_new
+FROM applied_requests WHERE sink = $1 AND request_id = ANY ($2::uuid[]);
 
 -- name: count_rows
 -- How many of the rows $3 of scenario $1, received at $2, are stored.
@@ -42,13 +41,16 @@ FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $
      AS added (tenant_id, scenario_id, hour, source, level, pii_types, entries);
 
 -- name: add_receipts
--- Adds to the receipts, one list a column: tenant, request, scenario, accepted, stored, dead-lettered, reused, received.
+-- Adds to the receipts, one list a column: tenant, request, scenario, accepted, stored, dead-lettered, reused, received
+-- (epoch µs: a microsecond times a whole number below 2^53 is exact).
 -- Lines and dead letters of a request both know how many entries were accepted; whichever comes first writes the row.
 -- Answers the requests that now count more than was accepted: some of their lines are stored and in a letter.
 WITH added AS (
 INSERT INTO ingest_receipts AS r (tenant_id, request_id, scenario_id, accepted, stored, dead_lettered, reused, received_at)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
-                     $8::timestamptz[])
+SELECT tenant_id, request_id, scenario_id, accepted, stored, dead_lettered, reused,
+       timestamptz 'epoch' + received_at_us * interval '1 microsecond'
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::integer[], $5::integer[], $6::integer[], $7::integer[], $8::bigint[])
+     AS added (tenant_id, request_id, scenario_id, accepted, stored, dead_lettered, reused, received_at_us)
 ON CONFLICT (request_id) DO UPDATE SET
     accepted = greatest(r.accepted, EXCLUDED.accepted),
     stored = r.stored + EXCLUDED.stored,

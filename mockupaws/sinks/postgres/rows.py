@@ -1,15 +1,16 @@
 """Rows of `scenario_logs` as the binary COPY format, packed by hand. Pure.
 
 asyncpg encodes value by value, which costs 8 µs a line; here what is equal for a whole request is packed once, short
-texts and finding masks are cached, and each line is one `struct` call. Pieces are made column by column, and all lines
-of the request joined at once.
+texts and finding masks are cached, and each line is one `struct` call. Pieces are made column by column over all
+requests given, so that many small ones cost little more than one large.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 
 from mockupaws.schemas.analysed import AnalysedRequest
 from mockupaws.schemas.identifiers import EntryIds
@@ -44,7 +45,7 @@ _TEXT_OID = 25
 _NULL = struct.pack(">i", -1)
 _JSONB_VERSION = b"\x01"
 """Of its binary form; the text follows."""
-_PREFIX = struct.Struct(">hi16si16siqiii8s")
+_PREFIX = struct.Struct(">hi16si16siqiii8s").pack
 """Up to the first half of the id, which all lines of a request share."""
 _LINE = struct.Struct(">Qiqi32siiiiii").pack
 _LINE_NO_TIMESTAMP = struct.Struct(">Qii32siiiiii").pack
@@ -70,45 +71,51 @@ def _pack_labels(source: str, level: str) -> bytes:
     return b"".join(struct.pack(">i", len(text)) + text for text in texts)
 
 
-def pack_rows(request: AnalysedRequest) -> bytes:
-    """All lines of a request as COPY rows, without header and trailer. Raises where a value fits no column."""
-    columns = request.lines
-    ids = EntryIds(request.request_id, request.received_at_us)
-    low_of_ids = ids.low
-    received_at = request.received_at_us - EPOCH_2000_US
-    prefix = _PREFIX.pack(
-        len(COLUMNS), 16, request.tenant_id, 16, request.scenario_id, 8, received_at, 4, request.policy_version, 16,
-        ids.high,
-    )  # fmt: skip
+def pack_rows(requests: Sequence[AnalysedRequest]) -> list[bytes]:
+    """The lines of each request as COPY rows, without header and trailer. Raises where a value fits no column."""
+    counts = [len(request.lines.index) for request in requests]
+    ids = [EntryIds(request.request_id, request.received_at_us) for request in requests]
+    prefixes = [
+        _PREFIX(
+            len(COLUMNS), 16, request.tenant_id, 16, request.scenario_id, 8, request.received_at_us - EPOCH_2000_US,
+            4, request.policy_version, 16, of_request.high,
+        )
+        for request, of_request in zip(requests, ids, strict=True)
+    ]  # fmt: skip
+    lines = [request.lines for request in requests]
     measures = [
         _LINE_NO_TIMESTAMP(low_of_ids | index, -1, 32, digest, 4, size, 4, tokens, 4, blocks)
         if timestamp_us is None
         else _LINE(low_of_ids | index, 8, timestamp_us - EPOCH_2000_US, 32, digest, 4, size, 4, tokens, 4, blocks)
-        for index, timestamp_us, digest, size, tokens, blocks in zip(
-            columns.index,
-            columns.timestamp_us,
-            columns.message_hash,
-            columns.size_bytes,
-            columns.token_count,
-            columns.sqs_blocks,
+        for low_of_ids, index, timestamp_us, digest, size, tokens, blocks in zip(
+            chain.from_iterable(map(repeat, [of_request.low for of_request in ids], counts)),
+            chain.from_iterable([columns.index for columns in lines]),
+            chain.from_iterable([columns.timestamp_us for columns in lines]),
+            chain.from_iterable([columns.message_hash for columns in lines]),
+            chain.from_iterable([columns.size_bytes for columns in lines]),
+            chain.from_iterable([columns.token_count for columns in lines]),
+            chain.from_iterable([columns.sqs_blocks for columns in lines]),
             strict=True,
         )
     ]
-    previews = [message[:PREVIEW_CHARACTERS].encode() for message in columns.message]
+    previews = [message[:PREVIEW_CHARACTERS].encode() for columns in lines for message in columns.message]
     attributes = [
         _NULL if text is None else (len(value := text.encode()) + 1).to_bytes(4, "big") + _JSONB_VERSION + value
+        for columns in lines
         for text in columns.attributes
     ]
-    return b"".join(
-        chain.from_iterable(
-            zip(
-                repeat(prefix),
-                measures,
-                map(_pack_findings, columns.pii_mask),
-                map(_pack_labels, columns.source, columns.level),
-                map(_LENGTHS.__getitem__, map(len, previews)),
-                previews,
-                attributes,
-            )
-        )
+    fields = (
+        chain.from_iterable(map(repeat, prefixes, counts)),
+        measures,
+        map(_pack_findings, chain.from_iterable([columns.pii_mask for columns in lines])),
+        map(
+            _pack_labels,
+            chain.from_iterable([columns.source for columns in lines]),
+            chain.from_iterable([columns.level for columns in lines]),
+        ),
+        map(_LENGTHS.__getitem__, map(len, previews)),
+        previews,
+        attributes,
     )
+    pieces = chain.from_iterable(zip(*fields, strict=True))
+    return [b"".join(islice(pieces, len(fields) * count)) for count in counts]

@@ -22,7 +22,7 @@ from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.dead_letter_limit import DeadLetterLimit
 from mockupaws.runtime.failpoints import hit
 from mockupaws.runtime.kafka import topic_name
-from mockupaws.runtime.postgres import load_queries
+from mockupaws.runtime.postgres import load_queries, uuids_of
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import (
     DEAD_LETTERS,
@@ -40,7 +40,6 @@ from mockupaws.schemas.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
 from mockupaws.sinks.batch import OffsetRange, SourceRecord
 from mockupaws.sinks.dead_letters.publish import DeadLetterPublisher
 from mockupaws.sinks.dead_letters.rows import (
-    ReceiptCounts,
     columns_of,
     receipts_of,
     row_of,
@@ -163,7 +162,8 @@ class PostgresSink:
                 await _add_rollups(connection, new)
             receipts = receipts_of_stored(new) + receipts_of(await _insert_letters(connection, stored_letters))
             if receipts:
-                columns = columns_of(sum_receipts(receipts), len(ReceiptCounts._fields))
+                tenants, ids, scenarios, *counts = zip(*sum_receipts(receipts), strict=True)
+                columns = [*map(uuids_of, (tenants, ids, scenarios)), *counts]
                 for row in await connection.fetch(_QUERIES["add_receipts"], *columns):
                     await _reconcile(connection, row["request_id"], row["excess"], new)
             await add_arrivals(connection, sources)
@@ -175,30 +175,29 @@ class PostgresSink:
         self, connection: Connection, requests: list[PackedRequest]
     ) -> tuple[list[PackedRequest], list[PackedRequest]]:
         """Those new to this sink, and those that carry another body than the one stored under their id."""
-        first: dict[UUID, PackedRequest] = {}
+        first: dict[bytes, PackedRequest] = {}
         for packed in requests:
             first.setdefault(packed.applied_key, packed)
         if not first:
             return [], []
-        rows = await connection.fetch(
-            _QUERIES["apply_requests"], self.name, list(first), [p.request.body_hash for p in first.values()]
-        )
-        new_ids = {row["request_id"] for row in rows}
-        hashes = {key: packed.request.body_hash for key, packed in first.items()}
-        if len(new_ids) < len(first):
-            known = [key for key in first if key not in new_ids]
-            applied = await connection.fetch(_QUERIES["load_applied"], self.name, known)
-            hashes.update({row["request_id"]: row["body_hash"] for row in applied})
-        new = [packed for key, packed in first.items() if key in new_ids]
+        keys = sorted(first)
+        hashes = {key: first[key].request.body_hash for key in keys}
+        given = self.name, uuids_of(keys)
+        tag = await connection.execute(_QUERIES["apply_requests"], *given, list(hashes.values()))
+        new = list(first.values())
+        if tag != f"INSERT 0 {len(first)}":
+            applied = {row["request_id"].bytes: row for row in await connection.fetch(_QUERIES["load_applied"], *given)}
+            hashes.update({key: row["body_hash"] for key, row in applied.items()})
+            new = [packed for key, packed in first.items() if key in applied and applied[key]["is_new"]]
         reused = [packed for packed in requests if packed.request.body_hash != hashes[packed.applied_key]]
         return new, reused
 
-    async def _find_refused(self, requests: list[PackedRequest]) -> dict[UUID, str]:
+    async def _find_refused(self, requests: list[PackedRequest]) -> dict[bytes, str]:
         """The keys of requests Postgres refuses, and the SQLSTATE of each; STORED_BEFORE where all its rows stand.
 
         Found by halving. Writes nothing: the transaction is rolled back.
         """
-        first: dict[UUID, PackedRequest] = {}
+        first: dict[bytes, PackedRequest] = {}
         for packed in requests:
             first.setdefault(packed.applied_key, packed)
         async with self._pool.acquire() as connection:
@@ -215,12 +214,12 @@ class PostgresSink:
         return refused
 
     def _set_aside(
-        self, requests: list[PackedRequest], refused: dict[UUID, str]
+        self, requests: list[PackedRequest], refused: dict[bytes, str]
     ) -> tuple[list[PackedRequest], list[PackedRequest], list[DeadLetter]]:
         """What is left to store, what repeats stored rows, and letters about what Postgres refuses."""
         left: list[PackedRequest] = []
         repeats: list[PackedRequest] = []
-        letters: dict[tuple[UUID, bytes], DeadLetter] = {}
+        letters: dict[tuple[bytes, bytes], DeadLetter] = {}
         for packed in requests:
             sqlstate = refused.get(packed.applied_key)
             if sqlstate is None:
@@ -228,7 +227,9 @@ class PostgresSink:
             elif sqlstate == STORED_BEFORE:
                 repeats.append(packed)
             else:
-                log.warning("request_refused", sqlstate=sqlstate, partition=packed.partition, offset=packed.offset)
+                log.warning(
+                    "request_refused", sqlstate=sqlstate, partition=packed.origin.partition, offset=packed.origin.offset
+                )
                 letters[packed.applied_key, packed.request.body_hash] = letter_about_request(
                     packed, "row_refused", f"SQLSTATE {sqlstate}", self._clock.now_us()
                 )
@@ -253,7 +254,10 @@ def _outcomes(items: Sequence[PostgresItem], letters: Sequence[DeadLetter]) -> l
     outcomes: list[str | None] = []
     for item in items:
         outcomes += [letter.reason for letter in item.new_letters]
-        outcomes += [reasons.get((p.topic, p.partition, p.offset, p.request.request_id)) for p in item.requests]
+        outcomes += [
+            reasons.get((origin.topic, origin.partition, origin.offset, request.request_id))
+            for request, _, _, origin in item.requests
+        ]
     return outcomes
 
 
@@ -293,7 +297,9 @@ async def _reconcile(connection: Connection, request_id: UUID, excess: int, new:
     living = [
         (row["id"], row["entry_indexes"]) for row in await connection.fetch(_QUERIES["lock_dead_letters"], request_id)
     ]
-    stored = {index for packed in new if packed.request_id == request_id for index in packed.request.lines.index}
+    stored = {
+        index for packed in new if packed.request.request_id == request_id.bytes for index in packed.request.lines.index
+    }
     gone = superseded_letters(living, stored, excess)
     lines = sum(len(indexes) for letter_id, indexes in living if letter_id in gone)
     await connection.execute(_QUERIES["supersede_dead_letters"], request_id, list(gone), lines)
