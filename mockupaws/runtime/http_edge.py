@@ -12,12 +12,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import structlog
-
 from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.errors import PipelineError, place_of
 from mockupaws.runtime.http_checks import AllowedHosts, TrustedProxies, is_request_id, parse_origins
 from mockupaws.runtime.mint_ids import IdMint
+from mockupaws.runtime.plain_structlog import structlog
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import HTTP_REFUSALS, get_logger
 from mockupaws.schemas.http.errors import ErrorKind, encode_error

@@ -11,8 +11,9 @@ import logging
 import sys
 from typing import Literal
 
-import structlog
 from prometheus_client import Counter, Gauge, Histogram
+
+from mockupaws.runtime.plain_structlog import structlog
 
 LogFormat = Literal["key_value", "json"]
 

@@ -68,6 +68,7 @@ COPY_SECONDS = 45.0
 _QUERIES = load_queries("mockupaws.sinks.postgres", "queries.sql")
 _CHUNK_REQUESTS = 256
 """Requests joined into one CopyData message: large enough to be cheap, small enough to wait for a full socket."""
+_MINUTE_US = 60_000_000
 STORED_BEFORE = "stored before"
 
 log = get_logger(__name__)
@@ -124,10 +125,15 @@ class PostgresSink:
         self._count(len(requests) + len(repeats), stored, letters, time.monotonic() - started)
 
     async def _take_storable(self, requests: list[PackedRequest], letters: list[DeadLetter]) -> list[PackedRequest]:
-        """Those whose time has a partition; the others become letters."""
+        """Those whose time has a partition, of whole days, so one look a minute tells; the others become letters."""
         storable = []
+        covered: dict[int, bool] = {}
         for packed in requests:
-            if await self._bounds.cover(packed.request.received_at_us):
+            received_at_us = packed.request.received_at_us
+            minute = received_at_us // _MINUTE_US
+            if minute not in covered:
+                covered[minute] = await self._bounds.cover(received_at_us)
+            if covered[minute]:
                 storable.append(packed)
             else:
                 letters.append(
