@@ -6,9 +6,10 @@ All take a connection of `Databases.read`, whose statements see one snapshot: be
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 from mockupaws.api.queries import SQL
@@ -18,8 +19,9 @@ from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.distributions import Counts
 from mockupaws.schemas.rollups import ROLLUP_METRICS, RollupMetric
 
-_HOUR = timedelta(hours=1)
-_HOUR_SECONDS = 3600
+_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+_HOUR_SECONDS, _DAY_SECONDS = 3600, 86_400
+_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _BATCHES = ("sqs", "blocks")
 _ENTRIES = next(metric for metric in ROLLUP_METRICS if metric[:2] == ("ingest", "entries"))
 
@@ -32,6 +34,31 @@ class Window:
     to: datetime | None = None
     """Exclusive."""
 
+    def arguments(
+        self, *, days: bool = True
+    ) -> tuple[UUID, datetime, datetime, datetime, datetime, datetime, datetime]:
+        """What the statements that begin with `covered` take first. `days`: whether summaries of days may serve."""
+        since, to = self.since or _EARLIEST, self.to or _LATEST
+        first_day, end_day = _up(since, _DAY), _down(to, _DAY)
+        return self.scenario_id, _down(since, _HOUR), to, first_day, end_day if days else first_day, since, to
+
+    def minutes_of(self, hour: datetime) -> slice:
+        """Which of the hour's 60 minutes begin in the window."""
+        first = 0 if self.since is None else max(0, -((hour - self.since) // _MINUTE))
+        end = 60 if self.to is None else min(60, -((hour - self.to) // _MINUTE))
+        return slice(first, max(first, end))
+
+    def ranges_of(self, hours: Iterable[datetime]) -> list[tuple[datetime, datetime]]:
+        """The minutes of these hours that belong to the window; each range holds hours that follow each other."""
+        ranges: list[tuple[datetime, datetime]] = []
+        for hour in sorted(hours):
+            since = max(hour, self.since or hour)
+            to = min(hour + _HOUR, self.to or hour + _HOUR)
+            if ranges and ranges[-1][1] == since:
+                since = ranges.pop()[0]
+            ranges.append((since, to))
+        return ranges
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
@@ -42,21 +69,9 @@ class Coverage:
     hours: list[datetime]
     hours_by_minute: list[datetime]
 
-    @property
-    def minute_ranges(self) -> list[tuple[datetime, datetime]]:
-        """The minutes of `hours_by_minute` that belong to the window; each range holds hours that follow each other."""
-        ranges: list[tuple[datetime, datetime]] = []
-        for hour in self.hours_by_minute:
-            since = max(hour, self.window.since or hour)
-            to = min(hour + _HOUR, self.window.to or hour + _HOUR)
-            if ranges and ranges[-1][1] == since:
-                since = ranges.pop()[0]
-            ranges.append((since, to))
-        return ranges
 
-
-async def find_coverage(connection: Connection, window: Window, *, days: bool = True) -> Coverage:
-    row = await connection.fetchrow(SQL["coverage"], window.scenario_id, window.since, window.to, days)
+async def find_coverage(connection: Connection, window: Window) -> Coverage:
+    row = await connection.fetchrow(SQL["coverage"], *window.arguments())
     assert row is not None
     return Coverage(window, row["days"], row["hours"], row["hours_by_minute"])
 
@@ -68,44 +83,48 @@ async def measured_quantities(
 
 
 async def quantities_of(connection: Connection, coverage: Coverage) -> Quantities:
-    totals = await totals_of(connection, coverage)
+    totals = await totals_of(connection, coverage.window)
     batched = await measured_counts(connection, coverage, [_BATCHES])
+    volumes: dict[int, int] = {}
     step = volume_step(totals.first_minute, totals.last_minute)
-    volumes = await _volumes(connection, coverage, step) if totals.first_minute is not None else {}
+    if totals.first_minute is not None:
+        volumes = dict(await measured_series(connection, coverage.window, _ENTRIES, step))
     return replace(totals, sqs_batched=dict(sorted(batched[_BATCHES].items())), volumes=volumes, volume_seconds=step)
 
 
-async def totals_of(connection: Connection, coverage: Coverage) -> Quantities:
+async def totals_of(connection: Connection, window: Window) -> Quantities:
     """Without how the lines came in: no batches, and no volumes. What a bill needs is in `quantities_of`."""
-    scenario_id = coverage.window.scenario_id
-    rows = await connection.fetch(SQL["summary_totals"], scenario_id, coverage.days, coverage.hours)
-    for minutes in coverage.minute_ranges:
-        rows += await connection.fetch(SQL["minute_totals"], scenario_id, *minutes)
-    entries = [row for row in rows if (row["metric_type"], row["metric_name"]) == ("ingest", "entries")]
+    totals: list[MetricTotal] = []
+    spans: list[tuple[datetime, datetime, int]] = []
+    """First, last and number of minutes with entries."""
+    unsettled: set[datetime] = set()
+    for kind, name, value, minutes, first, last, parts in await connection.fetch(SQL["totals"], *window.arguments()):
+        if value is None and parts is None:
+            unsettled.add(first)
+        elif value is not None:
+            totals.append(MetricTotal(kind, name, value))
+            if kind == "ingest" and name == "entries":
+                spans.append((first, last, minutes))
+        else:
+            held = window.minutes_of(first)
+            places = [place for place, part in enumerate(parts[held], held.start) if part is not None]
+            if places:
+                totals.append(MetricTotal(kind, name, sum(filter(None, parts[held]))))
+                if kind == "ingest" and name == "entries":
+                    spans.append((first + places[0] * _MINUTE, first + places[-1] * _MINUTE, len(places)))
+    for since, to in window.ranges_of(unsettled):
+        for row in await connection.fetch(SQL["minute_totals"], window.scenario_id, since, to):
+            totals.append(MetricTotal(row["metric_type"], row["metric_name"], row["value"]))
+            if (row["metric_type"], row["metric_name"]) == ("ingest", "entries"):
+                spans.append((row["first_minute"], row["last_minute"], row["minutes"]))
     return Quantities.of_totals(
-        (MetricTotal(row["metric_type"], row["metric_name"], row["value"]) for row in rows),
-        min((_epoch(row["first_minute"]) for row in entries), default=None),
-        max((_epoch(row["last_minute"]) for row in entries), default=None),
-        sum(row["minutes"] for row in entries),
+        totals,
+        min((_epoch(first) for first, _, _ in spans), default=None),
+        max((_epoch(last) for _, last, _ in spans), default=None),
+        sum(minutes for _, _, minutes in spans),
         {},
         {},
     )
-
-
-async def _volumes(connection: Connection, coverage: Coverage, step_seconds: int) -> dict[int, int]:
-    """Lines by the second their stretch begins at, in order."""
-    window = coverage.window
-    if step_seconds != _HOUR_SECONDS:
-        return dict(await measured_series(connection, window, _ENTRIES, step_seconds))
-    wanted = _ENTRIES.metric_type, _ENTRIES.metric_name
-    row = await connection.fetchrow(SQL["hour_series"], window.scenario_id, window.since, window.to, *wanted)
-    assert row is not None
-    sums = Counter(dict(zip(row["hours"], row["sums"], strict=True)))
-    for minutes in coverage.minute_ranges:  # of all hours without a summary that serves: days serve only if theirs do
-        rows = await connection.fetch(SQL["minute_series"], window.scenario_id, *minutes, *wanted, float(step_seconds))
-        for start, count in rows:
-            sums[start] += count
-    return dict(sorted(sums.items()))
 
 
 async def measured_counts(
@@ -115,7 +134,7 @@ async def measured_counts(
     scenario_id = coverage.window.scenario_id
     names = [kind for kind, _ in metrics], [name for _, name in metrics]
     rows = await connection.fetch(SQL["summary_counts"], scenario_id, coverage.days, coverage.hours, *names)
-    for minutes in coverage.minute_ranges:
+    for minutes in coverage.window.ranges_of(coverage.hours_by_minute):
         rows += await connection.fetch(SQL["minute_counts"], scenario_id, *minutes, *names)
     counts: defaultdict[tuple[str, str], Counter[int]] = defaultdict(Counter)
     for row in rows:
@@ -127,20 +146,40 @@ async def measured_series(
     connection: Connection, window: Window, metric: RollupMetric, step_seconds: int
 ) -> list[tuple[int, int]]:
     """Sums by the start of their steps (epoch s), in order; steps without traffic are left out."""
-    coverage = await find_coverage(connection, window, days=step_seconds % 86_400 == 0)
-    if step_seconds % 3600:
-        hours = sorted(coverage.hours_by_minute + coverage.hours)
-        coverage = Coverage(window, [], [], hours)
-    wanted = (metric.metric_type, metric.metric_name, float(step_seconds))
-    rows = []
-    if coverage.days or coverage.hours:
-        rows = await connection.fetch(SQL["summary_series"], window.scenario_id, coverage.days, coverage.hours, *wanted)
-    for minutes in coverage.minute_ranges:
-        rows += await connection.fetch(SQL["minute_series"], window.scenario_id, *minutes, *wanted)
+    by_minute = step_seconds % _HOUR_SECONDS != 0
+    wanted = metric.metric_type, metric.metric_name
+    rows = await connection.fetch(SQL["series"], *window.arguments(days=not by_minute), *wanted, by_minute)
+    if any(is_day and parts is None for _, is_day, _, parts in rows):  # of a day folded by an older release
+        rows = await connection.fetch(SQL["series"], *window.arguments(days=False), *wanted, by_minute)
     sums: dict[int, int] = {}
-    for start, value in rows:
-        sums[start] = sums.get(start, 0) + value
+    unsettled: list[datetime] = []
+    for start, is_day, value, parts in rows:
+        epoch = _epoch(start)
+        if value is None:
+            unsettled.append(start)
+        elif parts is None or (is_day and step_seconds % _DAY_SECONDS == 0):
+            _add(sums, step_seconds, range(epoch, epoch + 1), [value])
+        elif is_day:
+            _add(sums, step_seconds, range(epoch, epoch + _DAY_SECONDS, _HOUR_SECONDS), parts)
+        else:
+            held = window.minutes_of(start)
+            _add(sums, step_seconds, range(epoch, epoch + _HOUR_SECONDS, 60)[held], parts[held])
+    for since, to in window.ranges_of(unsettled):
+        arguments = window.scenario_id, since, to, *wanted, float(step_seconds)
+        for start, value in await connection.fetch(SQL["minute_series"], *arguments):
+            sums[start] = sums.get(start, 0) + value
     return sorted(sums.items())
+
+
+def _add(sums: dict[int, int], step_seconds: int, starts: range, values: Sequence[int | None]) -> None:
+    """What comes from each of `starts` on, to the steps they fall in; no start comes twice."""
+    if step_seconds == starts.step and None not in values:
+        sums.update(zip(starts, cast("Sequence[int]", values), strict=True))
+        return
+    for start, value in zip(starts, values, strict=True):
+        if value is not None:
+            step = start - start % step_seconds
+            sums[step] = sums.get(step, 0) + value
 
 
 async def measured_peaks(
@@ -154,3 +193,11 @@ async def measured_peaks(
 
 def _epoch(moment: datetime) -> int:
     return int(moment.timestamp())
+
+
+def _down(moment: datetime, span: timedelta) -> datetime:
+    return moment - (moment - _EARLIEST) % span
+
+
+def _up(moment: datetime, span: timedelta) -> datetime:
+    return moment + (_EARLIEST - moment) % span

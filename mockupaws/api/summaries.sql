@@ -1,33 +1,50 @@
 -- Figures from the rollups. What a window holds is read from summaries of whole days and hours that are up to date, and from
 -- the minutes for the rest: all statements of one answer in one snapshot.
 
--- name: coverage
--- From which days and hours of the window $2 to $3 (null: without bound) summaries serve, and of which hours the minutes
--- have to be read. $4: whether days may serve.
-WITH hours AS (
-    SELECT hour, date_trunc('day', hour, 'UTC') AS day, changes,
-           folded = changes AND ($2::timestamptz IS NULL OR hour >= $2)
-               AND ($3::timestamptz IS NULL OR hour + interval '1 hour' <= $3) AS whole
-    FROM scenario_hours
-    WHERE scenario_id = $1 AND ($2 IS NULL OR hour > $2 - interval '1 hour') AND ($3 IS NULL OR hour < $3)
-), days AS (
-    SELECT hours.day
-    FROM hours JOIN scenario_days AS d ON d.scenario_id = $1 AND d.day = hours.day
-    WHERE $4 AND ($2 IS NULL OR hours.day >= $2) AND ($3 IS NULL OR hours.day + interval '24 hours' <= $3)
-    GROUP BY hours.day, d.folded HAVING sum(hours.changes) = d.folded
-), rest AS (
-    SELECT hour, whole FROM hours WHERE day NOT IN (SELECT day FROM days)
+-- name: covered
+-- What each statement over a window $6 to $7 begins with. `days`: those from $4 to before $5 whose summaries serve. `rest`:
+-- the hours from $2 to before $3 on no such day: whether their summaries serve, and whether the window holds all of them.
+-- A day that serves costs the sum over its hours; no row of them is carried on.
+WITH days AS MATERIALIZED (
+    SELECT d.day FROM scenario_days AS d
+    WHERE d.scenario_id = $1 AND d.day >= $4::timestamptz AND d.day < $5::timestamptz
+      AND d.folded = (SELECT sum(h.changes)::bigint FROM scenario_hours AS h
+                      WHERE h.scenario_id = $1 AND h.hour >= d.day AND h.hour < d.day + interval '24 hours')
+), gaps AS (
+    SELECT lag(until, 1, $2::timestamptz) OVER (ORDER BY until) AS since, day AS until
+    FROM (SELECT day, day + interval '24 hours' AS until FROM days UNION ALL SELECT $3::timestamptz, 'infinity') AS ends
+), rest AS MATERIALIZED (
+    SELECT h.hour, h.folded = h.changes AS serves, h.hour >= $6 AND h.hour + interval '1 hour' <= $7 AS whole
+    FROM gaps, LATERAL (
+        SELECT hour, folded, changes FROM scenario_hours
+        WHERE scenario_id = $1 AND hour >= gaps.since AND hour < gaps.until AND gaps.since < gaps.until
+        OFFSET 0  -- gap by gap: else all hours of the scenario are held against each gap
+    ) AS h
 )
-SELECT ARRAY(SELECT day FROM days) AS days, ARRAY(SELECT hour FROM rest WHERE whole) AS hours,
-       ARRAY(SELECT hour FROM rest WHERE NOT whole ORDER BY hour) AS hours_by_minute;
 
--- name: summary_totals
--- The sums of each metric over days $2 and hours $3.
+-- name: coverage
+-- The days and hours that serve, and the hours whose minutes have to be read.
+SELECT ARRAY(SELECT day FROM days) AS days, ARRAY(SELECT hour FROM rest WHERE serves AND whole) AS hours,
+       ARRAY(SELECT hour FROM rest WHERE NOT (serves AND whole) ORDER BY hour) AS hours_by_minute;
+
+-- name: totals
+-- The sums of each metric over the whole days and hours that serve. Of the others a row each: without a metric where the
+-- minutes of the hour have to be read; else with its minutes (`parts`), since the window holds a part of it.
 SELECT metric_type, metric_name, sum(value)::bigint AS value, sum(minutes)::bigint AS minutes,
-       min(first_minute) AS first_minute, max(last_minute) AS last_minute
-FROM scenario_summaries
-WHERE scenario_id = $1 AND (span = 'day' AND start = ANY ($2::timestamptz[]) OR span = 'hour' AND start = ANY ($3::timestamptz[]))
-GROUP BY 1, 2;
+       min(first_minute) AS first_minute, max(last_minute) AS last_minute, NULL::bigint[] AS parts
+FROM (
+    SELECT metric_type, metric_name, value, minutes, first_minute, last_minute FROM scenario_summaries
+    WHERE scenario_id = $1 AND span = 'day' AND start = ANY (ARRAY(SELECT day FROM days))
+    UNION ALL
+    SELECT metric_type, metric_name, value, minutes, first_minute, last_minute FROM scenario_summaries
+    WHERE scenario_id = $1 AND span = 'hour' AND start = ANY (ARRAY(SELECT hour FROM rest WHERE serves AND whole))
+) AS served
+GROUP BY 1, 2
+UNION ALL
+SELECT metric_type, metric_name, NULL, NULL, start, NULL, parts FROM scenario_summaries
+WHERE scenario_id = $1 AND span = 'hour' AND start = ANY (ARRAY(SELECT hour FROM rest WHERE serves AND NOT whole))
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, hour, NULL, NULL FROM rest WHERE NOT serves;
 
 -- name: minute_totals
 -- The same over the minutes from $2 to before $3.
@@ -57,21 +74,24 @@ FROM (
 ) AS counted
 GROUP BY 1, 2, 3;
 
--- name: summary_series
--- Metric $4, $5 over days $2 and hours $3, in steps of $6 seconds from the epoch.
-SELECT extract(epoch FROM date_bin(make_interval(secs => $6), start, 'epoch'))::bigint AS epoch, sum(value)::bigint AS value
-FROM scenario_summaries
-WHERE scenario_id = $1 AND (span = 'day' AND start = ANY ($2::timestamptz[]) OR span = 'hour' AND start = ANY ($3::timestamptz[]))
-  AND metric_type = $4 AND metric_name = $5
-GROUP BY 1;
-
--- name: hour_series
--- Metric $4, $5 of each hour of the window $2 to $3 (null: without bound) whose summary is up to date, as two lists: seconds
--- from the epoch, and sums. Of months there are thousands, which as rows would cost the reader more than the server.
-SELECT coalesce(array_agg(extract(epoch FROM hour)::bigint), '{}') AS hours, coalesce(array_agg(s.value), '{}') AS sums
-FROM scenario_hours AS h JOIN scenario_summaries AS s ON s.scenario_id = $1 AND s.span = 'hour' AND s.start = h.hour
-WHERE h.scenario_id = $1 AND h.folded = h.changes AND ($2::timestamptz IS NULL OR h.hour >= $2)
-  AND ($3::timestamptz IS NULL OR h.hour + interval '1 hour' <= $3) AND s.metric_type = $4 AND s.metric_name = $5;
+-- name: series
+-- Metric $8, $9 over the days and hours that serve, in no order: each with its sum, a day with its 24 hours (`parts`), an hour
+-- with its 60 minutes if the window holds a part of it, or where $10 all do. Of other hours a row without a sum: their minutes
+-- have to be read.
+SELECT start, true AS is_day, value, parts FROM scenario_summaries
+WHERE scenario_id = $1 AND span = 'day' AND start = ANY (ARRAY(SELECT day FROM days))
+  AND metric_type = $8 AND metric_name = $9
+UNION ALL
+SELECT start, false, value, NULL FROM scenario_summaries
+WHERE scenario_id = $1 AND span = 'hour' AND start = ANY (ARRAY(SELECT hour FROM rest WHERE serves AND whole AND NOT $10))
+  AND metric_type = $8 AND metric_name = $9
+UNION ALL
+SELECT start, false, CASE WHEN parts IS NOT NULL THEN value END, parts FROM scenario_summaries
+WHERE scenario_id = $1 AND span = 'hour'
+  AND start = ANY (ARRAY(SELECT hour FROM rest WHERE serves AND ($10::boolean OR NOT whole)))
+  AND metric_type = $8 AND metric_name = $9
+UNION ALL
+SELECT hour, false, NULL, NULL FROM rest WHERE NOT serves;
 
 -- name: minute_series
 -- The same over the minutes from $2 to before $3.

@@ -19,9 +19,10 @@ WHERE s.scenario_id = due.scenario_id AND s.span = 'hour' AND s.start = due.hour
 -- name: fold_hours
 -- Makes them of their minutes, which lie between $3 and before $4.
 INSERT INTO scenario_summaries (tenant_id, scenario_id, span, start, metric_type, metric_name, value, minutes,
-                                first_minute, last_minute, counts)
+                                first_minute, last_minute, counts, parts)
 SELECT m.tenant_id, m.scenario_id, 'hour', due.hour, m.metric_type, m.metric_name, sum(m.value), count(*),
-       min(m."timestamp"), max(m."timestamp"), fold_counts(m.metric_type, m.metric_name, array_agg(m.extra_data))
+       min(m."timestamp"), max(m."timestamp"), fold_counts(m.metric_type, m.metric_name, array_agg(m.extra_data)),
+       placed(array_agg(extract(minute FROM m."timestamp" - due.hour)::integer), array_agg(m.value), 60)
 FROM unnest($1::uuid[], $2::timestamptz[]) AS due (scenario_id, hour)
 JOIN scenario_metrics AS m ON m.scenario_id = due.scenario_id AND m."timestamp" >= due.hour
                           AND m."timestamp" < due.hour + interval '1 hour'
@@ -53,9 +54,10 @@ WHERE s.scenario_id = due.scenario_id AND s.span = 'day' AND s.start = due.day;
 -- name: fold_days
 -- Makes them of their hours.
 INSERT INTO scenario_summaries (tenant_id, scenario_id, span, start, metric_type, metric_name, value, minutes,
-                                first_minute, last_minute, counts)
+                                first_minute, last_minute, counts, parts)
 SELECT s.tenant_id, s.scenario_id, 'day', due.day, s.metric_type, s.metric_name, sum(s.value), sum(s.minutes),
-       min(s.first_minute), max(s.last_minute), sum_counts(array_agg(s.counts))
+       min(s.first_minute), max(s.last_minute), sum_counts(array_agg(s.counts)),
+       placed(array_agg(extract(hour FROM s.start - due.day)::integer), array_agg(s.value), 24)
 FROM unnest($1::uuid[], $2::timestamptz[]) AS due (scenario_id, day)
 JOIN scenario_summaries AS s ON s.scenario_id = due.scenario_id AND s.span = 'hour' AND s.start >= due.day
                             AND s.start < due.day + interval '24 hours'

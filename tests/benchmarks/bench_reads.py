@@ -46,6 +46,7 @@ READERS, READS_A_SECOND = 1000, int(os.environ.get("READS_A_SECOND", "300"))
 API_WORKERS = int(os.environ.get("API_WORKERS", "2"))
 TENANTS = (1, 1, 2, 3, 5, 10, 20, 50)
 """Of which requests are made, in turn; the first has a fifth of all lines."""
+READ_BY_MANY = ("page of 100 lines", "summary of 30 days", "series of 30 days by hour")
 LAST = datetime(2026, 11, 25, tzinfo=UTC)
 MONTH, FORTNIGHT = timedelta(days=30), timedelta(days=14)
 _random = random.Random(1)
@@ -312,8 +313,10 @@ async def _tail_delays(installation: Installation, client: httpx.AsyncClient) ->
 async def _readers(client: httpx.AsyncClient, used: _CpuTimes) -> None:
     """READERS clients, each with a connection; READS_A_SECOND requests a second between them, whether answered or not."""
 
+    cases = {name: (suffix, params) for name, suffix, params, _ in CASES}
+
     def request(n: int) -> bytes:
-        _, suffix, params, _ = CASES[(0, 4, 6)[n % 3]]
+        suffix, params = cases[READ_BY_MANY[n % len(READ_BY_MANY)]]
         path, headers = _path(TENANTS[n % len(TENANTS)], suffix)
         credential = headers["Authorization"]
         head = f"GET {path}?{urlencode(params())} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {credential}\r\n\r\n"

@@ -128,3 +128,18 @@ SELECT DISTINCT tenant_id, scenario_id, date_trunc('hour', "timestamp", 'UTC'), 
 INSERT INTO scenario_facets (tenant_id, scenario_id, hour, source, level, pii_types, entries, folded)
 SELECT tenant_id, scenario_id, date_trunc('hour', received_at, 'UTC'), source, level, pii_types, count(*), true
 FROM scenario_logs GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 3, 2;
+
+-- name: minutes_are_missing
+-- Whether there is an hour whose summary was made before summaries kept their parts.
+SELECT EXISTS (SELECT FROM scenario_summaries WHERE span = 'hour' AND parts IS NULL);
+
+-- name: place_minutes
+-- Gives them their minutes, all of which are still there.
+UPDATE scenario_summaries AS s SET parts = hours.parts
+FROM (
+    SELECT scenario_id, date_trunc('hour', "timestamp", 'UTC') AS hour, metric_type, metric_name,
+           placed(array_agg(extract(minute FROM "timestamp")::integer), array_agg(value), 60) AS parts
+    FROM scenario_metrics GROUP BY 1, 2, 3, 4
+) AS hours
+WHERE s.scenario_id = hours.scenario_id AND s.span = 'hour' AND s.start = hours.hour
+  AND s.metric_type = hours.metric_type AND s.metric_name = hours.metric_name;

@@ -85,6 +85,8 @@ async def test_any_window_is_exact_whatever_is_folded(settings: Settings) -> Non
         Window(SCENARIO, moment(first_us + 2 * HOUR_US), moment(first_us + 26 * HOUR_US)),
         Window(SCENARIO, moment(first_us + 100 * 60_000_000), moment(today_us)),
         Window(SCENARIO, moment(today_us + 48 * HOUR_US)),
+        Window(SCENARIO, moment(first_us + HOUR_US // 2 + 1), moment(first_us + 30 * HOUR_US + 17_500_000 * 60)),
+        Window(SCENARIO, moment(first_us + 17 * 60_000_000), moment(first_us + 59 * 60_000_000)),
     ]
     pool = await open_pool(settings.postgres_api_url, settings, max_size=2)
     now = moment(now_us)
@@ -101,7 +103,7 @@ async def test_any_window_is_exact_whatever_is_folded(settings: Settings) -> Non
             done = await fold_rollups(settings, now)
             assert (done.hours, done.days) == (7, 3)
             folded = await served()
-            assert folded == [3, 3, 1, 2, 0]  # days where they are whole, else hours
+            assert folded == [3, 3, 1, 2, 0, 2, 0]  # days where they are whole, else hours
             assert await fold_rollups(settings, now) == Folded(0, 0, 0)
 
             # Late lines, as after a replay: exact at once, though nobody has folded them.
@@ -112,6 +114,12 @@ async def test_any_window_is_exact_whatever_is_folded(settings: Settings) -> Non
             assert (await served())[0] == 4  # two days, and two hours of the day that has changed
             assert (await fold_rollups(settings, now)).days == 1
             assert await served() == folded
+
+            # Summaries of a release that kept no parts: of days first, then of hours, too.
+            for span in ("day", "hour"):
+                async with owner_connection(settings) as connection:
+                    await connection.execute("UPDATE scenario_summaries SET parts = NULL WHERE span = $1", span)
+                assert await served() == folded
     finally:
         pool.terminate()
     async with owner_connection(settings) as connection:

@@ -74,6 +74,7 @@ FUNCTIONS: dict[str, str] = {
     "add_counts": ANYBODY,
     "sum_counts": ANYBODY,
     "fold_counts": ANYBODY,
+    "placed": ANYBODY,
     "refuse_change": ANYBODY,
     "keep_scenario_version": ANYBODY,
     # Before a tenant is known: by the exact prefix, e-mail, id or HMAC.
