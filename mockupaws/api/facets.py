@@ -51,7 +51,7 @@ class HitQuery(LineConditions, frozen=True, forbid_unknown_fields=True, kw_only=
 
     q: Text | None = None
     attributes: Annotated[str, Meta(max_length=2000)] | None = None
-    step: Annotated[str, Meta(pattern=STEP_PATTERN)] = "1h"
+    step: Annotated[str, Meta(pattern=STEP_PATTERN, examples=["1h", "1d"])] = "1h"
 
 
 class FieldValue(msgspec.Struct, frozen=True):

@@ -42,7 +42,7 @@ class SeriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Default: a day before `to`."""
     to: Instant | None = None
     """Default: now."""
-    step: Annotated[str, Meta(pattern=STEP_PATTERN)] = "1m"
+    step: Annotated[str, Meta(pattern=STEP_PATTERN, examples=["5m", "1h", "1d"])] = "1m"
     """Whole minutes: 60, 60s, 5m, 1h, 1d."""
 
 

@@ -35,6 +35,7 @@ from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import get_logger
 from mockupaws.schemas.accounts import Scope
 from mockupaws.schemas.http.errors import ErrorKind, encode_error
+from mockupaws.schemas.http.explain import explained
 from mockupaws.schemas.limits import LimitName
 
 MAX_BODY_BYTES = 64 * 1024
@@ -245,7 +246,7 @@ def _read_query(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
     try:
         query = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise RefusedError("invalid_parameter", f"query parameters: {error}") from None
+        raise RefusedError("invalid_parameter", f"query parameters: {explained(str(error), kind)}") from None
     for attribute, name in _moments_of(kind):
         moment = getattr(query, attribute)
         if moment is not None and not EARLIEST <= moment <= LATEST:
@@ -277,6 +278,6 @@ async def _read_body(request: Request, kind: type[msgspec.Struct], max_bytes: in
     try:
         return msgspec.json.decode(bytes(chunks), type=kind)
     except msgspec.ValidationError as error:
-        raise RefusedError("invalid_body", str(error)) from None
+        raise RefusedError("invalid_body", explained(str(error), kind)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise RefusedError("malformed_body", "the body must be a JSON object") from None

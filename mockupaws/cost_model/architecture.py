@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from mockupaws.runtime.errors import PermanentError
+from mockupaws.schemas.http.explain import explained
 
 MIN_POLL_MS = 20
 """A poll that finds nothing takes some time, however short it is meant to be."""
@@ -181,7 +182,9 @@ class Growth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", max_length=30)] = "us-east-1"
+    region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", max_length=30, examples=["eu-west-1"])] = (
+        "us-east-1"
+    )
     """Region code; one without prices makes its items `unpriced`."""
     api: HttpApi = HttpApi()
     queue: Queue = Queue()
@@ -225,7 +228,7 @@ def architecture_of(document: Any) -> Architecture:
     try:
         return msgspec.convert(document, Architecture, strict=True)
     except msgspec.ValidationError as error:
-        raise ArchitectureError(_with_path(str(error))) from None
+        raise ArchitectureError(_with_path(explained(str(error), Architecture))) from None
 
 
 def architecture_document(architecture: Architecture) -> dict[str, Any]:

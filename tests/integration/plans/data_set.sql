@@ -117,9 +117,9 @@ FROM (
 -- Five metrics of some minutes of each day.
 INSERT INTO scenario_metrics (tenant_id, scenario_id, "timestamp", metric_type, metric_name, value, unit, extra_data)
 SELECT CASE WHEN n = 0 THEN $1 ELSE md5('tenant ' || n)::uuid END,
-       CASE WHEN n = 0 THEN $2 ELSE md5('scenario ' || n)::uuid END, lower_bound + minute * interval '7 minutes', kind, metric,
+       CASE WHEN n = 0 THEN $2 ELSE md5('scenario ' || n)::uuid END, lower_bound + minute * interval '14 minutes', kind, metric,
        10, 'count', '{"1": 10}'
-FROM partition_bounds, generate_series(0, 199) AS minute, generate_series(0, 9) AS n,
+FROM partition_bounds, generate_series(0, 99) AS minute, generate_series(0, 9) AS n,
      (VALUES ('ingest', 'entries'), ('ingest', 'bytes'), ('bedrock', 'tokens'), ('sqs', 'blocks'), ('shadow_rule', 'IPV4'))
          AS metrics (kind, metric)
 WHERE parent_table = 'scenario_metrics' AND $3::timestamptz IS NOT NULL;
@@ -133,11 +133,11 @@ SELECT CASE WHEN n = 0 THEN $1 ELSE md5('tenant ' || n)::uuid END,
 FROM generate_series(1, 2100) AS h, generate_series(0, 9) AS n;
 
 -- name: days
--- As many.
+-- A year of a hundred scenarios.
 INSERT INTO scenario_days (tenant_id, scenario_id, day, folded)
 SELECT CASE WHEN n = 0 THEN $1 ELSE md5('tenant ' || n)::uuid END,
        CASE WHEN n = 0 THEN $2 ELSE md5('scenario ' || n)::uuid END, $3::timestamptz - d * interval '24 hours', 72
-FROM generate_series(1, 400) AS d, generate_series(0, 9) AS n;
+FROM generate_series(1, 400) AS d, generate_series(0, 99) AS n;
 
 -- name: summaries
 -- Of three of the metrics.
@@ -177,8 +177,8 @@ ORDER BY h;
 -- name: applied
 -- A week of requests, in order of time as they come.
 INSERT INTO applied_requests (sink, request_id, body_hash, applied_at)
-SELECT 'postgres', md5('request ' || n)::uuid, sha256(n::text::bytea), $3::timestamptz + n * interval '20 s'
-FROM generate_series(1, 30000) AS n WHERE ($1::uuid, $2::uuid) IS NOT NULL;
+SELECT 'postgres', md5('request ' || n)::uuid, sha256(n::text::bytea), $3::timestamptz + n * interval '10 s'
+FROM generate_series(1, 60000) AS n WHERE ($1::uuid, $2::uuid) IS NOT NULL;
 
 -- name: receipts
 -- Of as many.
