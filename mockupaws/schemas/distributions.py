@@ -7,7 +7,7 @@ A value read back from its bucket is off by at most `RELATIVE_ERROR`; below 32 i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 Counts = Mapping[int, int]
@@ -25,13 +25,20 @@ def bucket_of(value: int) -> int:
     return BUCKETS_PER_OCTAVE * shift + (value >> shift)
 
 
-def sketch_of(counted: Counts) -> dict[int, int]:
-    """How many values fall into each bucket, given how often each occurs: most repeat, few buckets are to be told."""
-    sketch: dict[int, int] = {}
-    for value, count in counted.items():
-        bucket = bucket_of(value)
-        sketch[bucket] = sketch.get(bucket, 0) + count
-    return sketch
+def sketch_of(values: Sequence[int]) -> dict[int, int]:
+    """How many of the values, from 0 on, fall into each bucket, in the order in which the buckets are first met."""
+    if len(values) == 1:  # a request of one line is as usual as one of a hundred
+        value = values[0]
+        return {_BUCKET_OF_SMALL(value) if value < _SMALL else bucket_of(value): 1}
+    try:
+        return dict(Counter(map(_BUCKET_OF_SMALL, values)))
+    except IndexError:
+        return dict(Counter(map(bucket_of, values)))
+
+
+_SMALL = 1 << 14
+_BUCKET_OF_SMALL = list(map(bucket_of, range(_SMALL))).__getitem__
+"""Of nearly all sizes and token counts of lines; a look into a list costs a tenth of the arithmetic."""
 
 
 def bounds_of(bucket: int) -> tuple[int, int]:

@@ -22,12 +22,12 @@ from mockupaws.stream_processors.detect_pii.compiled_database import cache_folde
 from mockupaws.stream_processors.detect_pii.person import PersonScanner
 from mockupaws.stream_processors.detect_pii.scan import Found, Scanner, TextScanner
 from mockupaws.stream_processors.detect_pii.table import RULE_VERSIONS
-from mockupaws.stream_processors.line_batch import LineBatch
+from mockupaws.stream_processors.line_batch import AttributeBatch, LineBatch
 from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
 from mockupaws.stream_processors.policies.marks import LINE_DROPPED
 from mockupaws.stream_processors.redact import without_half_pairs, without_nul
 from mockupaws.stream_processors.redact_lines import Findings, LineRedactor, Tally
-from mockupaws.stream_processors.reported_usage import Usage, reported_usage
+from mockupaws.stream_processors.reported_usage import Usage, may_report_usage, reported_usage
 from mockupaws.stream_processors.roll_up import roll_up
 
 _CACHED_POLICIES = 256
@@ -139,8 +139,9 @@ class Analyser:
         reported: dict[int, Usage] = {}
         sent = [entry.attributes for entry in entries]
         if any(sent):
-            attributes = redactor.redact_attributes(sent, batch.sent, batch.sizes, tally)
-            reported = reported_usage(sent)
+            encoded = AttributeBatch.of(sent)
+            attributes = redactor.redact_attributes(sent, encoded, batch.sent, batch.sizes, tally)
+            reported = reported_usage(sent) if may_report_usage(encoded.joined) else {}
         sources = redactor.redact_labels([entry.source for entry in entries], tally)
         levels = redactor.redact_labels([entry.level for entry in entries], tally)
         if policy.line_dropping_bits:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
 
 from mockupaws.stream_processors.detect_pii.scan import SEPARATOR
 from mockupaws.stream_processors.redact import without_half_pairs, without_nul
 
 _SEPARATOR_TEXT = SEPARATOR.decode()
+
+encode_json = msgspec.json.Encoder().encode
 
 
 class LineBatch(NamedTuple):
@@ -34,3 +39,20 @@ class LineBatch(NamedTuple):
         shown = [without_nul(message) for message in messages]
         texts = [message.encode() for message in shown]
         return cls(messages, [len(message.encode()) for message in messages], shown, texts, SEPARATOR.join(texts))
+
+
+class AttributeBatch(NamedTuple):
+    """The attributes of those entries of a batch that have any."""
+
+    positions: list[int]
+    """The entry of each."""
+    texts: list[bytes]
+    """As JSON."""
+    joined: bytes
+    """`texts` joined by SEPARATOR."""
+
+    @classmethod
+    def of(cls, attributes: Sequence[dict[str, Any] | None]) -> AttributeBatch:
+        positions = [position for position, values in enumerate(attributes) if values]
+        texts = [encode_json(attributes[position]) for position in positions]
+        return cls(positions, texts, SEPARATOR.join(texts))

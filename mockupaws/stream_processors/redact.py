@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mockupaws.stream_processors.detect_pii.api_token import is_api_token
-from mockupaws.stream_processors.detect_pii.password import is_password
+from mockupaws.stream_processors.detect_pii.password_names import is_password
 from mockupaws.stream_processors.detect_pii.scan import Found, TextScanner
 from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, NEVER_SCAN, CompiledPolicy
 from mockupaws.stream_processors.policies.draft import Draft, open_draft

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-import msgspec
-
 from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, TextScanner
-from mockupaws.stream_processors.line_batch import LineBatch
+from mockupaws.stream_processors.line_batch import AttributeBatch, LineBatch, encode_json
 from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy, mask_each
 from mockupaws.stream_processors.policies.draft import Draft, open_draft
 from mockupaws.stream_processors.policies.marks import LINE_DROPPED, may_hold_keyed_marks
@@ -20,8 +18,6 @@ _CACHED_LABELS = 4096
 
 Findings = dict[int, list[Found]]
 """The findings of each text that has any, by position, in bytes of that text."""
-
-_encode_json = msgspec.json.Encoder().encode
 
 
 class Tally(NamedTuple):
@@ -86,7 +82,12 @@ class LineRedactor:
         return shown
 
     def redact_attributes(
-        self, attributes: Sequence[dict[str, Any] | None], payloads: list[str], sizes: list[int], tally: Tally
+        self,
+        attributes: Sequence[dict[str, Any] | None],
+        batch: AttributeBatch,
+        payloads: list[str],
+        sizes: list[int],
+        tally: Tally,
     ) -> list[str | None]:
         """The attributes of each entry as redacted JSON; their JSON as sent is added to payloads and sizes.
 
@@ -94,20 +95,18 @@ class LineRedactor:
         or the policy names fields, are the leaves walked.
         """
         shown: list[str | None] = [None] * len(attributes)
-        positions = [position for position, values in enumerate(attributes) if values]
-        encoded = [_encode_json(attributes[position]) for position in positions]
-        joined = SEPARATOR.join(encoded)
-        suspects = self._scanner.scan_texts(joined, encoded)
+        suspects = self._scanner.scan_texts(batch.joined, batch.texts)
         if self._aside is not None:
-            self._count_aside(self._aside, joined, encoded, positions, suspects, tally)
-        for number, position in enumerate(positions):
-            text = encoded[number].decode()
+            self._count_aside(self._aside, batch.joined, batch.texts, batch.positions, suspects, tally)
+        walk_all, walk_some = self._policy.treats_fields, bool(suspects) or b"\\" in batch.joined
+        for number, (position, encoded) in enumerate(zip(batch.positions, batch.texts, strict=True)):
+            text = encoded.decode()
             payloads[position] += text
-            sizes[position] += len(encoded[number])
-            if number in suspects or "\\" in text or self._policy.treats_fields:
+            sizes[position] += len(encoded)
+            if walk_all or (walk_some and (number in suspects or b"\\" in encoded)):
                 redacted = self._redact_attributes(attributes[position] or {})
                 tally.add(position, redacted.pii_mask, redacted.shadow)
-                text = _encode_json(redacted.values).decode()
+                text = encode_json(redacted.values).decode()
             shown[position] = text
         return shown
 

@@ -20,10 +20,17 @@ MAX_TOKENS = 100_000_000
 
 _ROOTS = frozenset(root for pair in USAGE_ATTRIBUTES for name in pair for root in (name, name.partition(".")[0]))
 
+_IN_EACH_NAME = b"usage"
+
 
 class Usage(NamedTuple):
     input_tokens: int
     output_tokens: int
+
+
+def may_report_usage(encoded: bytes) -> bool:
+    """False where attributes, as JSON, surely report nothing: to be asked of many together before anything dearer."""
+    return _IN_EACH_NAME in encoded
 
 
 def reported_usage(attributes_of: Iterable[Mapping[str, Any] | None]) -> dict[int, Usage]:

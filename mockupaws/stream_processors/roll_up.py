@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
+from sys import intern
 
 from mockupaws.schemas.analysed import Delta, LineColumns
 from mockupaws.schemas.distributions import Counts, add_counts, sketch_of
@@ -40,13 +41,12 @@ def roll_up(
     minute = received_at_us // _MINUTE_US * 60
     second = received_at_us // _SECOND_US % 60
     sizes, tokens = lines.size_bytes, lines.token_count
-    counted_sizes = _counted(sizes)
     total_tokens = sum(tokens)
     deltas = [
         Delta(minute, "ingest", "requests", 1),
         Delta(minute, "ingest", "entries", count, {second: count}),
-        Delta(minute, "ingest", "bytes", sum(sizes), sketch_of(counted_sizes)),
-        Delta(minute, "bedrock", "tokens", total_tokens, sketch_of(_counted(tokens))),
+        Delta(minute, "ingest", "bytes", sum(sizes), sketch_of(sizes)),
+        Delta(minute, "bedrock", "tokens", total_tokens, sketch_of(tokens)),
         Delta(minute, "sqs", "blocks", sum(lines.sqs_blocks), count_batched_requests(sizes)),
     ]
     if reported or encoding != DEFAULT_ENCODING:
@@ -54,7 +54,7 @@ def roll_up(
         deltas += [Delta(minute, "bedrock", name, value) for name, value in totals]
     if any(lines.pii_mask):
         deltas += [Delta(minute, "pii", name, value) for name, value in _pii_totals(lines.pii_mask)]
-    deltas += [Delta(minute, "size", name, value) for name, value in _size_totals(counted_sizes)]
+    deltas += [Delta(minute, "size", name, value) for name, value in _size_totals(sizes)]
     if shadow:
         deltas += [
             Delta(minute, SHADOW_RULE if "@" in name else "shadow", name, value)
@@ -91,14 +91,9 @@ def _token_totals(tokens: int, encoding: TokenEncoding, reported: Collection[Usa
     return [(name, value) for name, value in totals if value]
 
 
-def _counted(values: list[int]) -> Counts:
-    """How often each value stands there. A request of one line is as usual as one of a hundred."""
-    return {values[0]: 1} if len(values) == 1 else Counter(values)
-
-
 def _pii_totals(masks: list[int]) -> list[tuple[str, int]]:
     by_type: dict[str, int] = {}
-    for mask, count in _counted(masks).items():
+    for mask, count in Counter(masks).items():
         for name in types_of_mask(mask):
             by_type[name] = by_type.get(name, 0) + count
     with_findings = len(masks) - masks.count(0)
@@ -117,13 +112,22 @@ def _shadow_totals(shadow: Iterable[list[str]]) -> list[tuple[str, int]]:
     ]
 
 
-def _size_totals(counted: Counts) -> list[tuple[str, int]]:
-    totals: dict[str, int] = {}
-    for size, count in counted.items():
-        # a payload above the last bound counts in the last bucket: the catalogue is closed
-        power = min(max((size - 1).bit_length() if size else 0, _SMALLEST_POWER), _LARGEST_POWER)
-        totals[_BOUNDS[power]] = totals.get(_BOUNDS[power], 0) + count
-    return list(totals.items())
+def _size_totals(sizes: list[int]) -> list[tuple[str, int]]:
+    if len(sizes) == 1:
+        size = sizes[0]
+        return [(_BOUND_OF_SMALL(size) if size < _SMALL else _bound_of(size), 1)]
+    try:
+        return list(Counter(map(_BOUND_OF_SMALL, sizes)).items())
+    except IndexError:
+        return list(Counter(map(_bound_of, sizes)).items())
 
 
-_BOUNDS = tuple(str(1 << power) for power in range(_LARGEST_POWER + 1))
+def _bound_of(size: int) -> str:
+    """A payload above the last bound counts in the last bucket: the catalogue is closed."""
+    power = (size - 1).bit_length() if size else 0
+    return str(1 << min(max(power, _SMALLEST_POWER), _LARGEST_POWER))
+
+
+_SMALL = 1 << 14
+_BOUND_OF_SMALL = list(map(intern, map(_bound_of, range(_SMALL)))).__getitem__
+"""Of nearly all payloads."""

@@ -14,6 +14,10 @@ from mockupaws.stream_processors.detect_pii.assigned_value import (
 )
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
 
+_DISCORD = "[MNO][A-Za-z0-9_-]{23,25}\\.[A-Za-z0-9_-]{6}\\.[A-Za-z0-9_-]{27}"
+_DISCORD_SCANNED = "[MNO][A-Za-z0-9_-]{23,25}\\.[A-Za-z0-9_-]{6}[^A-Za-z0-9_\\x00-][A-Za-z0-9_-]{27}"
+"""With two dots the scan would look for a dot first, and stop at each one: 40 ns, or 6 µs a line of dots. What it finds
+in vain the check refuses."""
 _PREFIXES = (
     "gh[pousr]_[A-Za-z0-9]{20}",
     "github_pat_[A-Za-z0-9_]{20}",
@@ -52,11 +56,12 @@ _PREFIXES = (
     "AGE-SECRET-KEY-1[A-Z0-9]{50}",
     "(?:ATATT3|AKCp|LTAI)[A-Za-z0-9_=-]{20}",
     "(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",
-    "[MNO][A-Za-z0-9_-]{23,25}\\.[A-Za-z0-9_-]{6}\\.[A-Za-z0-9_-]{27}",
+    _DISCORD,
     "ASCVX[A-Za-z0-9]{20}",
     "[0-9a-f]{32}-us[0-9]{1,2}\\b",
 )
 _ISSUED = "|".join(_PREFIXES)
+_ISSUED_SCANNED = "|".join(_DISCORD_SCANNED if prefix is _DISCORD else prefix for prefix in _PREFIXES)
 _ISSUED_TOKEN = re.compile(
     rf"(?<![A-Za-z0-9_])(?:{_ISSUED})[A-Za-z0-9_-]{{0,512}}(?:\.[A-Za-z0-9_-]{{1,256}}){{0,4}}={{0,2}}".encode()
 )
@@ -143,7 +148,7 @@ API_TOKEN = Detector(
     why="Gives the rights of an account or service. Told by the issuer's prefix, by `Bearer`/`Basic`, or by a name and "
     "at least 16 random characters; UUIDs and words are none.",
     expressions=(
-        Expression("token.issued", rf"\b(?:{_ISSUED})", check_issued, 1.0, version=2),
+        Expression("token.issued", rf"\b(?:{_ISSUED_SCANNED})", check_issued, 1.0, version=2),
         Expression(
             "token.credentials",
             rf"(?:\b(?:bearer|basic|apikey)[ ]{{1,2}}|authorization[\"'\\]{{0,3}}[ ]?[:=][ ]{{0,2}}[\"'\\]{{0,3}}(?:token |apikey |key )?)"

@@ -16,19 +16,9 @@ from mockupaws.stream_processors.detect_pii.assigned_value import (
 )
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression, Span
 from mockupaws.stream_processors.detect_pii.password_commands import COMMANDS
+from mockupaws.stream_processors.detect_pii.password_names import NAME_AT_END, NAMES, WORDS
 
-_WORDS = (
-    r"passw(?:or)?d|passwrd|passphrase|passcode|passwort|kennwort|contrase(?:n|\xc3\xb1)a|mot[ _]?de[ _]?passe|\bsenha"
-    r"|parola[ _]chiave|\bparola(?:[ _]d.ordine)?|wachtwoord|l\xc3\xb6senord|adgangskode|has\xc5\x82o\b|\bheslo|\xc5\x9fifre\b"
-    r"|\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89|\xe5\xaf\x86\xe7(?:\xa0\x81|\xa2\xbc)"
-    r"|\xeb\xb9\x84\xeb\xb0\x80\xeb\xb2\x88\xed\x98\xb8|\xd0(?:\xbf|\x9f)\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c"
-)
-_SHORT = r"pwd|\bpass|[a-z0-9][_.-]pass|(?:db|user|smtp|imap|mail|ftp|ssh|ldap|admin|root|login|proxy|redis|mysql|pg|auth|wifi)pass|\bpw|[_.-]pw|\b(?:wpa[_-]?)?psk|pre[_-]?shared[_-]?key"
-_SECRETS = r"secret(?:[_-]?(?:key|token|value))?(?:[_-]?base)?|(?:encryption|signing|master|hmac|shared|storage|account)[_-]?key"
-_SUFFIX = r"(?:[ _-]?(?:confirm(?:ation)?|new|old|current|again|repeat|plain|text|value|super[_-]secure))?"
-_NAMES = rf"(?:(?:{_WORDS}){_SUFFIX}|{_SHORT}|{_SECRETS})"
-_NAME_AT_END = re.compile(rf"{_NAMES}[0-9]?\Z".encode("latin-1"), re.IGNORECASE)
-_NAME_AT_START = re.compile(rf"[a-z_.-]{{0,16}}{_NAMES}[\"']?(?:=>|:=|==?|:)".encode("latin-1"), re.IGNORECASE)
+_NAME_AT_START = re.compile(rf"[a-z_.-]{{0,16}}{NAMES}[\"']?(?:=>|:=|==?|:)".encode("latin-1"), re.IGNORECASE)
 _PROSE = re.compile(rb"[A-Za-z]?[a-z'\xc3\xa0-\xc3\xbf]{0,64}[.,;:!?]?\Z")
 _ELSEWHERE = (b"/", b"org.", b"com.", b"arn:", b"op://", b"vault:", b"ssm:")
 """Files, classes, and where a store of secrets keeps the value."""
@@ -158,7 +148,7 @@ def check_insert(data: bytes, end: int) -> Span | None:
     if statement is None:
         return None
     names = [name.strip(b" \t\r\n`\"'[]") for name in statement[1].split(b",")]
-    place = next((number for number, name in enumerate(names) if _NAME_AT_END.search(name)), None)
+    place = next((number for number, name in enumerate(names) if NAME_AT_END.search(name)), None)
     if place is None:
         return None
     for number, field in enumerate(_FIELD.finditer(data, *statement.span(2))):
@@ -169,13 +159,6 @@ def check_insert(data: bytes, end: int) -> Span | None:
     return None
 
 
-def is_password(name: str, value: str) -> bool:
-    """Whether an attribute of this name holds a password."""
-    return _NAME_AT_END.search(name.encode("utf-8", "replace")) is not None and not is_masked(
-        value.encode("utf-8", "replace")
-    )
-
-
 PASSWORD = Detector(
     pii_type="PASSWORD",
     why="Opens an account. Told by the name it is assigned to; masked values, placeholders, variables, folders "
@@ -183,7 +166,7 @@ PASSWORD = Detector(
     expressions=(
         Expression(
             "password.assignment",
-            rf"{_NAMES}[0-9]?{CLOSING}[ \t]{{0,2}}{SIGN}",
+            rf"{NAMES}[0-9]?{CLOSING}[ \t]{{0,2}}{SIGN}",
             check_assignment,
             0.9,
             caseless=True,
@@ -191,7 +174,7 @@ PASSWORD = Detector(
         ),
         Expression(
             "password.element",
-            rf"<[a-z0-9_:.-]{{0,30}}{_NAMES}(?:[ ][^<>\x00\n]{{1,120}})?>",
+            rf"<[a-z0-9_:.-]{{0,30}}{NAMES}(?:[ ][^<>\x00\n]{{1,120}})?>",
             check_element,
             0.95,
             caseless=True,
@@ -213,7 +196,7 @@ PASSWORD = Detector(
         Expression("password.insert", r"insert[ ]{1,3}into[ ]{1,3}", check_insert, 0.9, caseless=True),
         Expression(
             "password.set",
-            rf"\b(?:define|set|put|add|with|bind|property)[a-z_]{{0,16}}\([\"'][a-z0-9_.-]{{0,30}}{_NAMES}[\"'],[ ]{{0,2}}[\"']",
+            rf"\b(?:define|set|put|add|with|bind|property)[a-z_]{{0,16}}\([\"'][a-z0-9_.-]{{0,30}}{NAMES}[\"'],[ ]{{0,2}}[\"']",
             check_statement,
             0.85,
             caseless=True,
@@ -226,17 +209,17 @@ PASSWORD = Detector(
             0.85,
             caseless=True,
         ),
-        Expression("password.symbol", rf":[a-z-]{{0,16}}{_NAMES}[ ][\"']", check_statement, 0.85, caseless=True),
+        Expression("password.symbol", rf":[a-z-]{{0,16}}{NAMES}[ ][\"']", check_statement, 0.85, caseless=True),
         Expression(
             "password.pair",
-            rf"{_NAMES}(?:{OF_PAIR}|[\"'\\\n ]{{1,12}}[ ]?>)|{_NAMES}(?:[\"']?>|</key>)\s{{0,12}}<(?:value|string)>",
+            rf"{NAMES}(?:{OF_PAIR}|[\"'\\\n ]{{1,12}}[ ]?>)|{NAMES}(?:[\"']?>|</key>)\s{{0,12}}<(?:value|string)>",
             value_after,
             0.9,
             caseless=True,
         ),
         Expression(
             "password.prose",
-            rf"(?:{_WORDS}|\bpwd|client secret)(?:(?:[ ](?:for|of|per|de|f\xc3\xbcr)[ ][^\s\x00]{{1,40}})?[ ]{{1,2}}"
+            rf"(?:{WORDS}|\bpwd|client secret)(?:(?:[ ](?:for|of|per|de|f\xc3\xbcr)[ ][^\s\x00]{{1,40}})?[ ]{{1,2}}"
             r"(?:(?:was |is |has been )?(?:set to|reset to|changed to|changed from)|is|was|to|ist|lautet|est|es|(?:\xc3\xa8)|e')[ ]?:?[ ]"
             r"|[ ](?:for|of|f\xc3\xbcr)[ ][^\s\x00]{1,40}:[ ])",
             spoken_after,

@@ -22,7 +22,7 @@ def test_percentiles_of_a_hundred_known_lines() -> None:
     quantities = Quantities(
         entries=100, size_bytes=sum(sizes), tokens=700, sqs_blocks=101, sqs_batched={10: 11, 2: 51}, active_minutes=1
     )
-    profile = profile_of(quantities, sketch_of(Counter(sizes)), {7: 100}, {10: 4, 60: 1})
+    profile = profile_of(quantities, sketch_of(sizes), {7: 100}, {10: 4, 60: 1})
     assert profile.size_bytes.sum == sum(sizes)
     for found, exact in (
         (profile.size_bytes.p50, 100),

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import quicktok
 import tiktoken
@@ -19,7 +20,13 @@ from mockupaws.schemas.requests import Entry, IngestRequest
 from mockupaws.schemas.token_encodings import TOKEN_ENCODINGS, TokenEncoding
 from mockupaws.stream_processors.analyse_entries import Analyser
 from mockupaws.stream_processors.count_tokens import TokenCounter, available_engine
-from mockupaws.stream_processors.reported_usage import MAX_TOKENS, USAGE_ATTRIBUTES, Usage, reported_usage
+from mockupaws.stream_processors.reported_usage import (
+    MAX_TOKENS,
+    USAGE_ATTRIBUTES,
+    Usage,
+    may_report_usage,
+    reported_usage,
+)
 from tests.benchmarks.log_lines import make_message
 
 ROOT = Path(__file__).parents[3]
@@ -109,6 +116,8 @@ def test_each_documented_name_is_read_flat_and_nested(read: str, written: str) -
         leaf = next(iter(leaf.values()))
     leaf[written.rpartition(".")[2]] = 3
     assert reported_usage([flat.attributes, inner, None]) == {0: Usage(12, 3), 1: Usage(12, 3)}
+    assert may_report_usage(msgspec.json.encode(flat.attributes))
+    assert may_report_usage(msgspec.json.encode(inner))
 
 
 @pytest.mark.parametrize(

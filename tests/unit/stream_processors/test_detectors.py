@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mockupaws.schemas.pii_types import PII_TYPES
+from mockupaws.stream_processors.detect_pii.api_token import _ISSUED, API_TOKEN
 from mockupaws.stream_processors.detect_pii.assigned_value import _MASKED, is_masked
 from mockupaws.stream_processors.detect_pii.compiled_database import ExpressionRefusedError
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
@@ -159,3 +162,35 @@ _PIECES_OF_MASKS = st.sampled_from(
 def test_what_is_masked_is_told_as_the_whole_expression_tells_it(text: str) -> None:
     value = text.encode()
     assert is_masked(value) == (_MASKED.fullmatch(value.strip()) is not None)
+
+
+_EXACT_ISSUED = Scanner(
+    [
+        dataclasses.replace(
+            API_TOKEN, expressions=(dataclasses.replace(API_TOKEN.expressions[0], pattern=rf"\b(?:{_ISSUED})"),)
+        )
+    ]
+)
+_ISSUED_AS_SCANNED = Scanner([dataclasses.replace(API_TOKEN, expressions=API_TOKEN.expressions[:1])])
+_THREE_PARTS = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["MTk4NjIyNDgzNDcxOTI1MjQ4", "Cl2FMQ", "ZnCjm1XVW7vRze4b7Cq4se7kKWs",
+             "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+             "SG", "a" * 22, "xoxb-17653672481", ".", ".", ".", ".", "-", "/", ":", " ", "\0", "=", "M", "...", "hvs."]
+        ),
+        max_size=14,
+    )
+)  # fmt: skip
+def test_tokens_are_found_as_by_their_exact_form(pieces: list[str]) -> None:
+    """The scan looks for one of them in a looser form, which it gets over faster."""
+    for text in ("".join(pieces), "".join([*pieces, _THREE_PARTS]), "".join([_THREE_PARTS, *pieces])):
+        assert _ISSUED_AS_SCANNED.scan(text.encode()) == _EXACT_ISSUED.scan(text.encode())
+
+
+def test_a_token_of_three_parts_needs_its_dots(scanner: Scanner) -> None:
+    assert _found(scanner, f"bot {_THREE_PARTS} in use") == [("API_TOKEN", _THREE_PARTS)]
+    assert _found(scanner, f"bot {_THREE_PARTS.replace('.Z', '/Z')} in use") == []

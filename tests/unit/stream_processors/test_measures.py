@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mockupaws.schemas.analysed import Delta, LineColumns
 from mockupaws.schemas.pii_types import PII_BIT
-from mockupaws.schemas.rollups import UNIT_OF
+from mockupaws.schemas.rollups import SIZE_BUCKETS, UNIT_OF
 from mockupaws.stream_processors.count_sqs_blocks import count_batched_requests, count_sqs_blocks
 from mockupaws.stream_processors.roll_up import merge, roll_up
 
@@ -81,6 +81,17 @@ def test_a_request_adds_to_the_metrics_of_its_minute() -> None:
         (60, "size", "128"): 1,
         (60, "size", "131072"): 1,
     }
+
+
+@given(st.lists(st.integers(0, 2000) | st.integers(0, 2**22), min_size=1, max_size=30))
+def test_each_entry_counts_below_the_least_bound_that_holds_it(sizes: list[int]) -> None:
+    deltas = roll_up(1, _columns(sizes, [0] * len(sizes)))
+    expected: dict[str, int] = {}
+    for size in sizes:
+        bound = str(next((bound for bound in SIZE_BUCKETS if size <= bound), SIZE_BUCKETS[-1]))
+        expected[bound] = expected.get(bound, 0) + 1
+    shown = [(delta.metric_name, delta.value) for delta in deltas if delta.metric_type == "size"]
+    assert shown == list(expected.items())
 
 
 def test_a_request_without_lines_adds_nothing() -> None:
