@@ -155,7 +155,7 @@ class Scanner:
     def _examine(self, data: bytes, hits: list[_Hit]) -> set[_Candidate]:
         """What the exact checks make of the hits: a check is spared where its type was found already."""
         candidates: set[_Candidate] = set()
-        if len(hits) > _LEAST_HITS_OF_LINE:
+        if len(hits) > _LEAST_HITS_OF_LINE and _any_line_may_exceed_it(data, hits):
             hits = self._within_bounds(data, hits, candidates)
         reached = [0] * len(self._checks)
         for end, number in hits:
@@ -197,6 +197,15 @@ class Scanner:
             found += [(start + origin, end + origin, rank, of) for start, end, rank, of in self._candidates(line)]
             origin += len(line) + 1
         return found
+
+
+def _any_line_may_exceed_it(data: bytes, hits: list[_Hit]) -> bool:
+    """Whether some line may have more than _LEAST_HITS_OF_LINE hits: so many stand around one of these stretches."""
+    half = _LEAST_HITS_OF_LINE // 2
+    return any(
+        data.find(SEPARATOR, hits[place][0] - 1, hits[place + half][0]) < 0
+        for place in range(0, len(hits) - half, half)
+    )
 
 
 def _no_finding(data: bytes, end: int) -> Span | None:

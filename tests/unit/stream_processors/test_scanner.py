@@ -105,6 +105,16 @@ def test_a_line_with_more_hits_than_are_looked_at_is_found_as_a_whole() -> None:
     ]
 
 
+@pytest.mark.parametrize("before", [0, 1, 500, 511, 512, 513, 1300])
+def test_the_bound_is_of_a_line_wherever_it_stands(before: int) -> None:
+    lines = b"bob@example.com\0" * before
+    at_bound, above = b"a@a" * 1638, b"a@a" * 1639  # 1024 hits, and one more for each 8 bytes
+    found = _SCANNER.scan(lines + at_bound + b"\0" + above + b"\0ann@example.com")
+    unexamined = [(one.start, one.end) for one in found if one.rule == UNEXAMINED]
+    start = len(lines) + len(at_bound) + 1
+    assert unexamined == [(start, start + len(above))]
+
+
 def test_more_hits_than_a_scan_may_have_cost_only_the_line_that_has_them() -> None:
     dense = b"a@a" * 300_000
     found = _SCANNER.scan(b"bob@example.com\0" + dense)
