@@ -46,6 +46,8 @@ _Hit = tuple[int, int]
 _MOST_HITS_OF_SCAN = 1 << 18
 _LEAST_HITS_OF_LINE = 1024
 _BYTES_PER_FURTHER_HIT = 8
+_CONTINUATION_BYTES = 3
+"""Of a character in UTF-8, at most."""
 _ENTITY = Expression("escape.entity", ENTITY, lambda data, end: None, 0.0)
 
 
@@ -166,8 +168,9 @@ class Scanner:
                 continue
             span = check(data, end)
             if span is not None:
-                reached[rank] = span[1]
-                candidates.add((*span, rank, number))
+                start, stop = _whole_characters(data, *span)
+                reached[rank] = stop
+                candidates.add((start, stop, rank, number))
         return candidates
 
     def _within_bounds(self, data: bytes, hits: list[_Hit], candidates: set[_Candidate]) -> list[_Hit]:
@@ -197,6 +200,17 @@ class Scanner:
             found += [(start + origin, end + origin, rank, of) for start, end, rank, of in self._candidates(line)]
             origin += len(line) + 1
         return found
+
+
+def _whole_characters(data: bytes, start: int, stop: int) -> Span:
+    """The span, widened where a bound in bytes cuts a character of UTF-8."""
+    for _ in range(_CONTINUATION_BYTES):
+        cut_after = stop < len(data) and data[stop] & 0xC0 == 0x80
+        cut_before = 0 < start < stop and data[start] & 0xC0 == 0x80
+        if not cut_after and not cut_before:
+            break
+        start, stop = start - cut_before, stop + cut_after
+    return start, stop
 
 
 def _any_line_may_exceed_it(data: bytes, hits: list[_Hit]) -> bool:

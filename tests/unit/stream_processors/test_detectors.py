@@ -107,6 +107,21 @@ def test_no_finding_spans_two_lines(scanner: Scanner) -> None:
     assert scanner.scan(b"bob@\0example.com 4111 1111\0 1111 1111 password=\0hunter2") == []
 
 
+@pytest.mark.parametrize("letters", [0, 1, 2, 3])
+@pytest.mark.parametrize("character", ["é", "€", "𐀀"])
+def test_a_bound_in_bytes_cuts_no_character(scanner: Scanner, character: str, letters: int) -> None:
+    """Else what is left could not be read as text."""
+    values = [positive for detector in DETECTORS for positive in detector.positives]
+    values.append(("> PASS Hunter-2", "Hunter-2"))
+    for line, value in values:
+        before, _, after = line.partition(value)
+        for longer in (value + "a" * letters + character * 300, character * 300 + "a" * letters + value):
+            data = f"{before}{longer}{after}".encode()
+            for found in scanner.scan(data):
+                data[: found.start].decode()
+                data[found.start : found.end].decode()
+
+
 def test_an_expression_that_does_not_compile_is_refused_by_name() -> None:
     broken = Expression("email.broken", r"(?<=a)b", lambda data, end: None, 1.0)
     sound = Expression("email.sound", "b", lambda data, end: None, 1.0)
