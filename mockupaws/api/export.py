@@ -97,7 +97,7 @@ async def export_logs(call: Call) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{scenario_id}.{query.format}"'}
     writer = writer_of(query.format)
     if query.format != "parquet":
-        headers["Vary"] = "Accept-Encoding"
+        headers["Vary"] = "Accept-Encoding, Origin"  # a route's own takes the place of what the edge would say
         if (encoding := encoding_of(call.request.headers.get("accept-encoding", ""))) is not None:
             headers["Content-Encoding"] = encoding
             writer = _Compressed(writer, compressor_of(encoding))

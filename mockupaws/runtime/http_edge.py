@@ -51,7 +51,7 @@ _ALLOWED_HEADERS = (
 )
 _EXPOSED_HEADERS = (
     b"x-request-id, retry-after, ratelimit-limit, ratelimit-remaining, ratelimit-reset, location, etag, "
-    b"content-disposition"
+    b"content-disposition, data-through, replica-lag-seconds"
 )
 _WITHOUT_HOST_CHECK = frozenset({"/health", "/health/ready"})
 """Probes of orchestrators call by the process's address, whatever it is; these tell nothing of any tenant."""

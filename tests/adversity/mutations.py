@@ -72,15 +72,15 @@ MUTATIONS = [
     Mutation(
         "applied_requests of the Postgres sink",
         "mockupaws/sinks/postgres/writer.py",
-        'new_ids = {row["request_id"] for row in rows}',
-        "new_ids = set(first)",
+        'if key in applied and applied[key]["is_new"]]',
+        "]",
         f"{DRILL}[duplicate storm]",
         "a request that was sent again is stored and counted twice",
     ),
     Mutation(
         "applied_requests of the archive",
         "mockupaws/sinks/parquet/writer.py",
-        'del first[row["request_id"]]',
+        'del first[row["request_id"].bytes]',
         "pass",
         f"{DRILL}[duplicate storm]",
         "a request that was sent again is archived twice, or stops the archive",

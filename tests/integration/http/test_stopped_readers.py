@@ -40,13 +40,13 @@ async def until(server: asyncpg.Connection[asyncpg.Record], database: str, colum
             await asyncio.sleep(0.05)
 
 
-def ask_for_export(address: tuple[str, int], demo: Demo) -> socket.socket:
+def ask_for_export(address: tuple[str, int], demo: Demo, query: str = "") -> socket.socket:
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(PATIENCE_SECONDS)
     client.connect(address)
     client.sendall(
-        f"GET /api/v1/scenarios/{demo.scenario_id}/logs/export HTTP/1.1\r\nHost: localhost\r\n"
+        f"GET /api/v1/scenarios/{demo.scenario_id}/logs/export{query} HTTP/1.1\r\nHost: localhost\r\n"
         f"Authorization: Bearer {demo.api_key}\r\n\r\n".encode()
     )
     return client
@@ -81,10 +81,10 @@ async def test_who_stops_reading_an_export_is_cut_off_and_holds_nothing(
             assert not received.endswith(b"0\r\n\r\n"), "a part of an export was ended as if it were the whole"
             reader.close()
 
-        # It leaves while Postgres works for it: the query is cancelled, not waited for.
+        # It leaves while Postgres works for a page of it: the query is cancelled, not waited for.
         async with database.transaction():
-            await database.execute("LOCK TABLE scenario_logs IN ACCESS EXCLUSIVE MODE")
-            leaving = ask_for_export(api.address, demo)
+            await database.execute("LOCK TABLE scenario_text_blocks IN ACCESS EXCLUSIVE MODE")  # only pages look there
+            leaving = ask_for_export(api.address, demo, "?q=Rare")
             await until(server, name, "waiting", 1)
             leaving.close()
             await until(server, name, "waiting", 0)

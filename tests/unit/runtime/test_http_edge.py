@@ -144,6 +144,7 @@ async def test_other_sites_read_answers_only_where_they_are_listed() -> None:
     _, headers, _ = await call(echo, ("origin", "https://dashboard.example"), settings=listing)
     assert headers["access-control-allow-origin"] == "https://dashboard.example"
     assert headers["vary"] == "Origin"
+    assert {"etag", "data-through", "replica-lag-seconds"} <= set(headers["access-control-expose-headers"].split(", "))
     assert "access-control-allow-credentials" not in headers
     status, headers, body = await call(
         echo, ("origin", "https://dashboard.example"), ("access-control-request-method", "PUT"), settings=listing,
