@@ -98,25 +98,28 @@ async def totals_of(connection: Connection, window: Window) -> Quantities:
     spans: list[tuple[datetime, datetime, int]] = []
     """First, last and number of minutes with entries."""
     unsettled: set[datetime] = set()
+
+    def add(kind: str, name: str, value: int, first: datetime, last: datetime, minutes: int) -> None:
+        totals.append(MetricTotal(kind, name, value))
+        if (kind, name) == _ENTRIES[:2]:
+            spans.append((first, last, minutes))
+
     for kind, name, value, minutes, first, last, parts in await connection.fetch(SQL["totals"], *window.arguments()):
         if value is None and parts is None:
             unsettled.add(first)
         elif value is not None:
-            totals.append(MetricTotal(kind, name, value))
-            if kind == "ingest" and name == "entries":
-                spans.append((first, last, minutes))
+            add(kind, name, value, first, last, minutes)
         else:
             held = window.minutes_of(first)
             places = [place for place, part in enumerate(parts[held], held.start) if part is not None]
             if places:
-                totals.append(MetricTotal(kind, name, sum(filter(None, parts[held]))))
-                if kind == "ingest" and name == "entries":
-                    spans.append((first + places[0] * _MINUTE, first + places[-1] * _MINUTE, len(places)))
+                value = sum(filter(None, parts[held]))
+                add(kind, name, value, first + places[0] * _MINUTE, first + places[-1] * _MINUTE, len(places))
     for since, to in window.ranges_of(unsettled):
-        for row in await connection.fetch(SQL["minute_totals"], window.scenario_id, since, to):
-            totals.append(MetricTotal(row["metric_type"], row["metric_name"], row["value"]))
-            if (row["metric_type"], row["metric_name"]) == ("ingest", "entries"):
-                spans.append((row["first_minute"], row["last_minute"], row["minutes"]))
+        for kind, name, value, minutes, first, last in await connection.fetch(
+            SQL["minute_totals"], window.scenario_id, since, to
+        ):
+            add(kind, name, value, first, last, minutes)
     return Quantities.of_totals(
         totals,
         min((_epoch(first) for first, _, _ in spans), default=None),

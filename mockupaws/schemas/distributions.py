@@ -7,8 +7,12 @@ A value read back from its bucket is off by at most `RELATIVE_ERROR`; below 32 i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from typing import TypeVar
+
+_Group = TypeVar("_Group", bound=Hashable)
+_SMALL = 1 << 14
 
 Counts = Mapping[int, int]
 """How often each key was seen; keys never seen are missing."""
@@ -25,20 +29,25 @@ def bucket_of(value: int) -> int:
     return BUCKETS_PER_OCTAVE * shift + (value >> shift)
 
 
-def sketch_of(values: Sequence[int]) -> dict[int, int]:
-    """How many of the values, from 0 on, fall into each bucket, in the order in which the buckets are first met."""
-    if len(values) == 1:  # a request of one line is as usual as one of a hundred
-        value = values[0]
-        return {_BUCKET_OF_SMALL(value) if value < _SMALL else bucket_of(value): 1}
-    try:
-        return dict(Counter(map(_BUCKET_OF_SMALL, values)))
-    except IndexError:
-        return dict(Counter(map(bucket_of, values)))
+def counting_by(group_of: Callable[[int], _Group]) -> Callable[[Sequence[int]], dict[_Group, int]]:
+    """Counts how many of the values it is given, from 0 on, fall into each group, in the order they are met."""
+    # Nearly all sizes and token counts of lines are small; a look into a list costs a tenth of the arithmetic.
+    group_of_small = list(map(group_of, range(_SMALL))).__getitem__
+
+    def count(values: Sequence[int]) -> dict[_Group, int]:
+        if len(values) == 1:  # a request of one line is as usual as one of a hundred
+            value = values[0]
+            return {group_of_small(value) if value < _SMALL else group_of(value): 1}
+        try:
+            return dict(Counter(map(group_of_small, values)))
+        except IndexError:
+            return dict(Counter(map(group_of, values)))
+
+    return count
 
 
-_SMALL = 1 << 14
-_BUCKET_OF_SMALL = list(map(bucket_of, range(_SMALL))).__getitem__
-"""Of nearly all sizes and token counts of lines; a look into a list costs a tenth of the arithmetic."""
+sketch_of = counting_by(bucket_of)
+"""How many of the values fall into each bucket."""
 
 
 def bounds_of(bucket: int) -> tuple[int, int]:

@@ -13,11 +13,8 @@ import uvloop
 from mockupaws.runtime.errors import PipelineError
 from mockupaws.runtime.failpoints import enable_failpoints
 from mockupaws.runtime.settings import Settings
-from mockupaws.runtime.settled_heap import settle_heap
+from mockupaws.runtime.settled_heap import AFTER_BATCHES, settle_heap
 from mockupaws.runtime.telemetry import configure_logging, get_logger
-
-_COLLECT_AFTER = (50_000, 20, 50)
-"""What a batch holds makes no cycles: looking through it again and again took a twentieth of a sink's time."""
 
 log = get_logger(__name__)
 
@@ -28,7 +25,7 @@ def serve_sink(process: str, run: Callable[[Settings, asyncio.Event], Awaitable[
         settings = Settings.from_environ(os.environ)
         configure_logging(process, settings.log_level)
         enable_failpoints(settings.failpoints)
-        settle_heap(*_COLLECT_AFTER)
+        settle_heap(*AFTER_BATCHES)
         uvloop.run(_run_until_signal(settings, run))
     except PipelineError as error:
         log.error("stopped", error=type(error).__name__, message=str(error))

@@ -14,13 +14,10 @@ from mockupaws.runtime.failpoints import enable_failpoints
 from mockupaws.runtime.health import HealthServer
 from mockupaws.runtime.huge_pages import use_huge_pages
 from mockupaws.runtime.settings import Settings
-from mockupaws.runtime.settled_heap import settle_heap
+from mockupaws.runtime.settled_heap import AFTER_BATCHES, settle_heap
 from mockupaws.runtime.telemetry import configure_logging
 from mockupaws.stream_processors.analyse_entries import Analyser
 from mockupaws.stream_processors.worker import Processor, Worker
-
-_COLLECT_AFTER = (50_000, 20, 50)
-"""What a round of records holds makes no cycles: looking through it again and again took a thirtieth of the time."""
 
 
 def main() -> None:
@@ -34,7 +31,7 @@ def main() -> None:
     asyncio.set_event_loop(loop)
     processor = Processor(settings, Analyser(), SystemClock())
     use_huge_pages()  # for the scan's database and the vocabulary, which each line looks up at random
-    settle_heap(*_COLLECT_AFTER)
+    settle_heap(*AFTER_BATCHES)
     with HealthServer(settings.health_port, processor.report):
         # an in-memory stdout: Faust writes terminal codes to whatever it is given
         worker = Worker(processor.app, loop=loop, quiet=True, override_logging=False, stdout=io.StringIO())

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from sys import intern
 
 from mockupaws.schemas.analysed import Delta, LineColumns
-from mockupaws.schemas.distributions import Counts, add_counts, sketch_of
+from mockupaws.schemas.distributions import Counts, add_counts, counting_by, sketch_of
 from mockupaws.schemas.pii_types import types_of_mask
 from mockupaws.schemas.rollups import SHADOW_RULE, SIZE_BUCKETS
 from mockupaws.schemas.token_encodings import DEFAULT_ENCODING, TokenEncoding
@@ -54,7 +54,7 @@ def roll_up(
         deltas += [Delta(minute, "bedrock", name, value) for name, value in totals]
     if any(lines.pii_mask):
         deltas += [Delta(minute, "pii", name, value) for name, value in _pii_totals(lines.pii_mask)]
-    deltas += [Delta(minute, "size", name, value) for name, value in _size_totals(sizes)]
+    deltas += [Delta(minute, "size", name, value) for name, value in _count_bounds(sizes).items()]
     if shadow:
         deltas += [
             Delta(minute, SHADOW_RULE if "@" in name else "shadow", name, value)
@@ -112,22 +112,10 @@ def _shadow_totals(shadow: Iterable[list[str]]) -> list[tuple[str, int]]:
     ]
 
 
-def _size_totals(sizes: list[int]) -> list[tuple[str, int]]:
-    if len(sizes) == 1:
-        size = sizes[0]
-        return [(_BOUND_OF_SMALL(size) if size < _SMALL else _bound_of(size), 1)]
-    try:
-        return list(Counter(map(_BOUND_OF_SMALL, sizes)).items())
-    except IndexError:
-        return list(Counter(map(_bound_of, sizes)).items())
-
-
 def _bound_of(size: int) -> str:
     """A payload above the last bound counts in the last bucket: the catalogue is closed."""
     power = (size - 1).bit_length() if size else 0
-    return str(1 << min(max(power, _SMALLEST_POWER), _LARGEST_POWER))
+    return intern(str(1 << min(max(power, _SMALLEST_POWER), _LARGEST_POWER)))
 
 
-_SMALL = 1 << 14
-_BOUND_OF_SMALL = list(map(intern, map(_bound_of, range(_SMALL)))).__getitem__
-"""Of nearly all payloads."""
+_count_bounds = counting_by(_bound_of)
