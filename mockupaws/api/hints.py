@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,20 +19,24 @@ class ReceiptHints:
         self._timeout_seconds = timeout_seconds
         self._get = circuit.guard(self._get_unguarded)
 
-    async def accepted(self, tenant_id: UUID, request_id: UUID) -> int | None:
-        """How many entries the gateway accepted; None where it left no hint, or Redis is down."""
+    async def accepted(self, tenant_id: UUID, request_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """How many entries of each the gateway accepted. Missing: it left no hint, or Redis is down."""
         if self._redis is None:
-            return None
+            return {}
         try:
-            value = await self._get(self._redis, f"receipt:{{{tenant_id}}}:{request_id}")
+            values = await self._get(self._redis, [f"receipt:{{{tenant_id}}}:{known}" for known in request_ids])
         except REDIS_UNAVAILABLE:
-            return None
-        return int(value) if value is not None and value.isdigit() else None
+            return {}
+        return {
+            request_id: int(value)
+            for request_id, value in zip(request_ids, values, strict=True)
+            if value is not None and value.isdigit()
+        }
 
     async def close(self) -> None:
         if self._redis is not None:
             await self._redis.aclose()
 
-    async def _get_unguarded(self, redis: Redis, name: str) -> Any:
+    async def _get_unguarded(self, redis: Redis, names: list[str]) -> Any:
         async with asyncio.timeout(self._timeout_seconds):
-            return await redis.get(name)
+            return await redis.mget(names)

@@ -287,9 +287,9 @@ FROM scenario_metrics
 WHERE tenant_id = current_tenant() AND metric_type = 'bedrock' AND metric_name = 'tokens'
   AND "timestamp" >= date_trunc('day', now(), 'UTC');
 
--- name: find_receipt
--- What became of one request.
-SELECT request_id, scenario_id, accepted, stored, dead_lettered, received_at FROM ingest_receipts WHERE request_id = $1;
+-- name: find_receipts
+-- What became of some requests.
+SELECT request_id, accepted, stored, dead_lettered FROM ingest_receipts WHERE request_id = ANY ($1::uuid[]);
 
 -- name: list_dead_letters
 -- A page of letters before a position ($8, $9 null: from the newest). Their original bytes are not to be read here.

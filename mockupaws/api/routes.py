@@ -151,6 +151,8 @@ ROUTES: tuple[ApiRoute, ...] = (
              "What a policy would change, on sample lines", "read", body=policy_preview.PreviewRequest,
              max_body_bytes=policy_preview.MAX_BODY_BYTES, answers=policy_preview.PreviewAnswer,
              errors=("no_tenant_key",)),
+    ApiRoute("GET", "/api/v1/ingest/receipts", receipts.list_receipts, "What became of many ingest requests", "read",
+             limit="receipt_requests", query=receipts.ReceiptsQuery, answers=receipts.Receipts),
     ApiRoute("GET", "/api/v1/ingest/receipts/{request_id}", receipts.get_receipt,
              "What became of an ingest request", "read", limit="receipt_requests",
              answers=receipts.Receipt),

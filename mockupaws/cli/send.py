@@ -142,7 +142,7 @@ async def _run(
     total_bytes: int | None,
     console: Console,
 ) -> tuple[Totals, PipelineError | None]:
-    limits = httpx.Limits(max_connections=patience.requests_in_flight + patience.receipts_in_flight)
+    limits = httpx.Limits(max_connections=patience.requests_in_flight + 1)
     _stop_on_interrupt(reading)
     no_proxy_for_loopback = {"all://127.0.0.1": None, "all://localhost": None}
     async with httpx.AsyncClient(limits=limits, mounts=no_proxy_for_loopback) as client:

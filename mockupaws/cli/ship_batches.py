@@ -1,7 +1,7 @@
 """Ships batches to the gateway and follows their receipts. Every batch is accepted once, or the run says why not.
 
 Order for each batch: 1. post it, and again with the same Idempotency-Key while the answer is lost, late or says to
-come back; 2. count what the 202 says; 3. ask the API for its receipt until it is final.
+come back; 2. count what the 202 says; 3. ask the API for its receipt, with those of other batches, until it is final.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ RETRIED_STATUS = frozenset({408, 429, 502, 503, 504})
 FINAL_STATES = frozenset({"stored", "partly_dead_lettered", "dead_lettered"})
 _LONGEST_PAUSE_SECONDS = 5.0
 _RECEIPT_PAUSE_SECONDS = (0.3, 2.0)
+_RECEIPTS_AT_ONCE = 100
+"""What the API takes in a call."""
 
 
 class RefusedError(PermanentError):
@@ -44,16 +46,19 @@ class Rejection(msgspec.Struct):
 class Accepted(msgspec.Struct):
     request_id: str
     accepted: int
-    receipt: str
     rejected: list[Rejection] = []
     duplicate: bool = False
 
 
 class Receipt(msgspec.Struct):
+    request_id: str
     state: Literal["queued", "stored", "partly_dead_lettered", "dead_lettered"]
-    accepted: int = 0
     stored: int = 0
     dead_lettered: int = 0
+
+
+class _Receipts(msgspec.Struct):
+    receipts: list[Receipt]
 
 
 class _ErrorBody(msgspec.Struct):
@@ -91,7 +96,6 @@ class Patience:
     receipts_seconds: float = 120.0
     """How long no receipt may become final before the run ends."""
     requests_in_flight: int = 4
-    receipts_in_flight: int = 4
 
 
 class Shipper:
@@ -101,7 +105,8 @@ class Shipper:
         self._settings = settings
         self._patience = patience
         self._client = client
-        self._receipts: asyncio.Queue[tuple[float, float, str]] = asyncio.Queue()
+        self._awaited: asyncio.Queue[str] = asyncio.Queue()
+        """Ids of requests whose receipts aren't final."""
         self._last_accepted = time.monotonic()
         self._last_confirmed = time.monotonic()
         self.totals = Totals()
@@ -112,7 +117,7 @@ class Shipper:
         Raises RefusedError or GaveUpError; what was accepted until then is in `totals`.
         """
         queue: asyncio.Queue[Batch | None] = asyncio.Queue(maxsize=self._patience.requests_in_flight)
-        confirming = [asyncio.create_task(self._confirm()) for _ in range(self._patience.receipts_in_flight)]
+        confirming = asyncio.create_task(self._confirm())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._fill(queue, batches))
@@ -122,9 +127,8 @@ class Shipper:
         except ExceptionGroup as group_of_errors:  # deliveries side by side fail for one reason: the first says it
             raise group_of_errors.exceptions[0] from None
         finally:
-            for task in confirming:
-                task.cancel()
-            await asyncio.gather(*confirming, return_exceptions=True)
+            confirming.cancel()
+            await asyncio.gather(confirming, return_exceptions=True)
 
     async def _fill(self, queue: asyncio.Queue[Batch | None], batches: Iterator[Batch]) -> None:
         while (batch := await asyncio.to_thread(next, batches, None)) is not None:
@@ -140,8 +144,7 @@ class Shipper:
             for rejection in accepted.rejected:
                 self.totals.rejected[f"{rejection.code}: {rejection.message}"] += 1
             self._last_accepted = time.monotonic()
-            pause = _RECEIPT_PAUSE_SECONDS[0]
-            self._receipts.put_nowait((time.monotonic() + pause, pause, accepted.receipt))
+            self._awaited.put_nowait(accepted.request_id)
             on_progress()
 
     async def _deliver(self, batch: Batch) -> Accepted:
@@ -179,45 +182,52 @@ class Shipper:
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _confirm(self) -> None:
+        """Asks for many receipts at once, those that have waited longest first."""
+        pause = _RECEIPT_PAUSE_SECONDS[0]
         while True:
-            due, pause, path = await self._receipts.get()
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            receipt, retry_after = await self._receipt(path)
-            if receipt is not None and receipt.state in FINAL_STATES:
-                self.totals.stored += receipt.stored
-                self.totals.dead_lettered += receipt.dead_lettered
-                self._last_confirmed = time.monotonic()
-            else:
-                pause = max(retry_after or 0.0, min(pause * 1.5, _RECEIPT_PAUSE_SECONDS[1]))
-                self._receipts.put_nowait((time.monotonic() + pause, pause, path))
-            self._receipts.task_done()
+            asked = [await self._awaited.get()]
+            await asyncio.sleep(pause)
+            while len(asked) < _RECEIPTS_AT_ONCE and not self._awaited.empty():
+                asked.append(self._awaited.get_nowait())
+            receipts, retry_after = await self._receipts(asked)
+            final = {receipt.request_id: receipt for receipt in receipts if receipt.state in FINAL_STATES}
+            for request_id in asked:
+                if (receipt := final.get(request_id)) is not None:
+                    self.totals.stored += receipt.stored
+                    self.totals.dead_lettered += receipt.dead_lettered
+                    self._last_confirmed = time.monotonic()
+                else:
+                    self._awaited.put_nowait(request_id)
+                self._awaited.task_done()
+            pause = _RECEIPT_PAUSE_SECONDS[0] if final else min(pause * 1.5, _RECEIPT_PAUSE_SECONDS[1])
+            pause = max(pause, retry_after or 0.0)
 
-    async def _receipt(self, path: str) -> tuple[Receipt | None, float | None]:
-        """None while the API is away, limits or doesn't know the request yet; and after how long to ask again."""
+    async def _receipts(self, request_ids: list[str]) -> tuple[list[Receipt], float | None]:
+        """Of those the API knows, none while it is away or limits; and after how long to ask again."""
         try:
             answer = await self._client.get(
-                self._settings.api_url + path,
+                f"{self._settings.api_url}/api/v1/ingest/receipts",
+                params={"request_ids": ",".join(request_ids)},
                 headers={"Authorization": f"Bearer {self._settings.api_key}"},
                 timeout=self._patience.request_seconds,
             )
         except httpx.TransportError:
-            return None, None
+            return [], None
         if answer.status_code == 200:
-            return msgspec.json.decode(answer.content, type=Receipt), None
-        if answer.status_code in (404, 500) or answer.status_code in RETRIED_STATUS:
-            return None, seconds_of(answer.headers.get("Retry-After"))
-        raise RefusedError(f"receipt {path}: {describe_answer(answer)}")
+            return msgspec.json.decode(answer.content, type=_Receipts).receipts, None
+        if answer.status_code == 500 or answer.status_code in RETRIED_STATUS:
+            return [], seconds_of(answer.headers.get("Retry-After"))
+        raise RefusedError(f"receipts: {describe_answer(answer)}")
 
-    async def _wait_for_receipts(self, confirming: list[asyncio.Task[None]], on_progress: Callable[[], None]) -> None:
+    async def _wait_for_receipts(self, confirming: asyncio.Task[None], on_progress: Callable[[], None]) -> None:
         self._last_confirmed = time.monotonic()
-        finished = asyncio.create_task(self._receipts.join())
+        finished = asyncio.create_task(self._awaited.join())
         try:
             while not finished.done():
-                await asyncio.wait([finished, *confirming], timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([finished, confirming], timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
                 on_progress()
-                for task in confirming:
-                    if task.done():
-                        await task
+                if confirming.done():
+                    await confirming
                 if time.monotonic() - self._last_confirmed > self._patience.receipts_seconds:
                     raise GaveUpError(
                         f"{self.totals.unconfirmed} accepted lines have no final receipt after "

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import psutil
 
-_SAMPLE_SECONDS = 2.0
+_SAMPLE_SECONDS = 5.0
+"""Adding up the pages of all processes takes a tenth of a second."""
 _MIB = 1024 * 1024
 
 

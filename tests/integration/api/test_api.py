@@ -353,6 +353,7 @@ async def test_patterns_are_weighted_to_what_was_stored_and_priced(
 async def test_receipts(
     client: httpx.AsyncClient, owner: asyncpg.Connection[asyncpg.Record], demo: Demo, settings: Settings
 ) -> None:
+    through: dict[str, str] = {}
     for accepted, stored, dead, state in [
         (5, 5, 0, "stored"),
         (5, 3, 2, "partly_dead_lettered"),
@@ -371,6 +372,7 @@ async def test_receipts(
             dead,
         )
         assert (await client.get(f"/api/v1/ingest/receipts/{request_id}")).json()["state"] == state
+        through[str(request_id)] = state
     hinted = uuid.uuid4()
     path = f"/api/v1/ingest/receipts/{hinted}"
     assert (await client.get(path)).status_code == 404
@@ -383,6 +385,25 @@ async def test_receipts(
         "stored": 0,
         "dead_lettered": 0,
     }
+    asked = [str(hinted), *through, str(uuid.uuid4()), str(hinted)]
+    many = (await client.get("/api/v1/ingest/receipts", params={"request_ids": ",".join(asked)})).json()
+    states = [(receipt["request_id"], receipt["state"]) for receipt in many["receipts"]]
+    assert states == [(str(hinted), "queued"), *through.items()]
+
+
+@pytest.mark.parametrize(
+    ("request_ids", "message"),
+    [
+        ("", "`request_ids` must be UUIDs"),
+        ("1,2", "`request_ids` must be UUIDs"),
+        (",".join([uuid.UUID(int=0).hex] * 101), "`request_ids` may have 100 of them, not 101"),
+        ("0" * 3701, "length <= 3700"),
+    ],
+)
+async def test_receipts_asked_for_wrongly(client: httpx.AsyncClient, request_ids: str, message: str) -> None:
+    refused = await client.get("/api/v1/ingest/receipts", params={"request_ids": request_ids})
+    assert refused.status_code == 400
+    assert message in refused.json()["error"]["message"]
 
 
 async def test_another_tenants_things_are_as_unknown_as_none(

@@ -185,6 +185,9 @@ API_RULES: dict[tuple[str, str], RouteRule] = {
         scope="read", cases=(Case(body={"policy": {}, "lines": ["a line of {name}"]}, shows=False),),
         unaudited="stores nothing but a tenant's first key, which is recorded",
     ),
+    ("GET", "/api/v1/ingest/receipts"): RouteRule(
+        scope="read", cases=(Case(query={"request_ids": "{request_id},{queued_id}"}, foreign=(200,)),)
+    ),
     ("GET", "/api/v1/ingest/receipts/{request_id}"): RouteRule(
         scope="read", cases=(Case(), Case(path={"request_id": "{queued_id}"}))
     ),

@@ -110,7 +110,7 @@ def statements(tenant_id: uuid.UUID, scenario_id: uuid.UUID, day: datetime) -> d
             scenario_id, day, end, [day], [5], 100, uses=frozenset({"scenario_patterns_pkey"})
         ),
         "api/queries.sql:tokens_today": api(uses=frozenset({"scenario_metrics_tokens_of_tenant"})),
-        "api/queries.sql:find_receipt": api(no_one, uses=frozenset({"ingest_receipts_pkey"})),
+        "api/queries.sql:find_receipts": api([no_one], uses=frozenset({"ingest_receipts_pkey"})),
         "api/queries.sql:list_dead_letters": api(
             *nobody, None, *nobody, day + timedelta(days=5), no_one, 50, uses=frozenset({"dead_letters_of_tenant"})
         ),

@@ -29,6 +29,14 @@ def body_of(request: httpx.Request) -> dict[str, list[object]]:
     return dict(json.loads(zstandard.ZstdDecompressor().decompress(request.content)))
 
 
+def receipts_of(
+    request: httpx.Request, receipt: Callable[[str], dict[str, object]], unknown: tuple[str, ...] = ()
+) -> httpx.Response:
+    known = [name for name in request.url.params["request_ids"].split(",") if name not in unknown]
+    receipts = [{"request_id": name, "dead_lettered": 0, **receipt(name)} for name in known]
+    return httpx.Response(200, json={"receipts": receipts})
+
+
 class Servers:
     """Gateway and API in one: stores each key once; `answer` may step in before."""
 
@@ -45,14 +53,12 @@ class Servers:
         if (answer := self._answer(request, self.calls)) is not None:
             return answer
         if request.method == "GET":
-            lines = self.stored[request.url.path.rpartition("/")[2]]
-            return httpx.Response(200, json={"state": "stored", "accepted": lines, "stored": lines, "dead_lettered": 0})
+            return receipts_of(request, lambda request_id: {"state": "stored", "stored": self.stored[request_id]})
         key, lines = self.keys[-1], len(body_of(request)["logs"])
         answer_body = {
             "request_id": key,
             "accepted": lines,
             "rejected": [],
-            "receipt": f"/api/v1/ingest/receipts/{key}",
         }
         self.stored[key] = lines
         return httpx.Response(202, json=answer_body)
@@ -112,6 +118,23 @@ async def test_receipts_are_asked_for_again_after_the_time_a_limit_names() -> No
     assert (await ship(Servers(answer))).totals.stored == 25
 
 
+async def test_receipts_are_asked_for_many_at_once_until_each_is_final() -> None:
+    def answer(request: httpx.Request, _call: int) -> httpx.Response | None:
+        if request.method != "GET":
+            return None
+        names = request.url.params["request_ids"].split(",")
+        asked.append(names)
+        new = tuple(name for name in names if sum(name in earlier for earlier in asked) == 1 and int(name[4:]) % 3 == 0)
+        return receipts_of(request, lambda name: {"state": "stored", "stored": servers.stored[name]}, unknown=new)
+
+    asked: list[list[str]] = []
+    servers = Servers(answer)
+    assert (await ship(servers, lines=2_500)).totals.stored == 2_500
+    assert sum(map(len, asked)) == 250 + 83  # each third is asked for twice
+    assert len(asked) < 50
+    assert max(map(len, asked)) == 100
+
+
 async def test_a_refusal_stops_with_its_reason() -> None:
     error = {"error": {"code": "scenario_not_found", "message": "no such scenario", "retryable": False}}
     servers = Servers(lambda _request, _call: httpx.Response(404, json=error))
@@ -122,7 +145,7 @@ async def test_a_refusal_stops_with_its_reason() -> None:
 
 async def test_receipts_that_stay_queued_end_the_run() -> None:
     def answer(request: httpx.Request, _call: int) -> httpx.Response | None:
-        return httpx.Response(200, json={"state": "queued"}) if request.method == "GET" else None
+        return receipts_of(request, lambda _: {"state": "queued"}) if request.method == "GET" else None
 
     with pytest.raises(GaveUpError, match="25 accepted lines have no final receipt"):
         await ship(Servers(answer))
@@ -131,11 +154,9 @@ async def test_receipts_that_stay_queued_end_the_run() -> None:
 async def test_rejected_and_dead_lettered_lines_are_told_apart() -> None:
     def answer(request: httpx.Request, _call: int) -> httpx.Response:
         if request.method == "GET":
-            return httpx.Response(
-                200, json={"state": "partly_dead_lettered", "accepted": 4, "stored": 3, "dead_lettered": 1}
-            )
+            return receipts_of(request, lambda _: {"state": "partly_dead_lettered", "stored": 3, "dead_lettered": 1})
         rejected = [{"index": 0, "code": "message_too_large", "message": "too long"}]
-        return httpx.Response(202, json={"request_id": "r", "accepted": 4, "rejected": rejected, "receipt": "/r"})
+        return httpx.Response(202, json={"request_id": "r", "accepted": 4, "rejected": rejected})
 
     totals = (await ship(Servers(answer), lines=5)).totals
     assert (totals.accepted, totals.stored, totals.dead_lettered, totals.unconfirmed) == (4, 3, 1, 0)
