@@ -13,6 +13,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, ProducerClosed, TopicAlreadyExistsError, for_code
 
 from mockupaws.runtime.errors import PermanentError, RetriableError
+from mockupaws.runtime.kafka_compression import compress_fast
 from mockupaws.runtime.kafka_metadata import TopicIdsRequest, topic_ids_of
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.topics import TOPICS, Topic
@@ -66,6 +67,7 @@ async def start_producer(settings: Settings, client_id: str, *, one_by_one: bool
     is a batch of its own, and may come twice (runtime/kafka_single_records.py says what for).
     Raises KafkaUnreachableError.
     """
+    compress_fast()
     producer = AIOKafkaProducer(
         bootstrap_servers=_servers(settings),
         client_id=client_id,

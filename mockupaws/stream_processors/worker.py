@@ -22,6 +22,7 @@ from mockupaws.runtime.clock import Clock
 from mockupaws.runtime.errors import RetriableError
 from mockupaws.runtime.health import HealthReport
 from mockupaws.runtime.kafka import BATCH_BYTES, topic_ids, topic_name
+from mockupaws.runtime.kafka_compression import compress_fast
 from mockupaws.runtime.kafka_single_records import SingleRecords
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.analysed import SOURCE_TOPIC_ID_HEADER
@@ -247,6 +248,7 @@ class Processor:
 
 
 def _new_app(settings: Settings) -> App:
+    compress_fast()
     return App(
         settings.kafka_topic_prefix + PROCESSOR_GROUP,
         broker=[f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")],
