@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockupaws.archive import text_filter
 from mockupaws.archive.text_filter import HOLDS_ANYTHING, make_filter, places_of
 
 LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n"), max_size=60)
@@ -28,6 +30,15 @@ def test_what_stands_in_a_line_is_never_missed(lines: list[str], data: st.DataOb
     ascii_swapped = "".join(c.swapcase() if c.isascii() else c for c in part)
     assert may_hold(bits, part)
     assert may_hold(bits, ascii_swapped)
+
+
+@given(st.lists(LINE, min_size=1, max_size=10), st.integers(1, 50))
+def test_it_makes_no_difference_where_stretches_of_the_lines_end(lines: list[str], stretch: int) -> None:
+    text = "\0".join(lines).encode()
+    whole = make_filter(text)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(text_filter, "_STRETCH", stretch)
+        assert make_filter(text) == whole
 
 
 def test_what_postgres_lowers_to_ascii_is_found() -> None:
