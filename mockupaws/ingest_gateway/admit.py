@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable
 from types import TracebackType
 from typing import Any, Self
 
 from mockupaws.ingest_gateway.errors import RefusedError
+from mockupaws.ingest_gateway.http_exchange import HttpRequest
 from mockupaws.ingest_gateway.shed_load import MemoryGuard
 from mockupaws.runtime.telemetry import INGEST_HELD_BYTES
 
@@ -89,14 +90,12 @@ class BodyIntake:
         self._memory.check()
         return ByteShare(self._budget, self._memory)
 
-    async def read(
-        self, stream: AsyncIterable[bytes], headers: Mapping[str, str], limit: int, share: ByteShare
-    ) -> bytes:
-        """The body as sent; holds nothing beyond the limit. Raises RefusedError (408, 413, 503)."""
-        announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > limit:
-            await self.discard(stream, headers)
+    async def read(self, request: HttpRequest, limit: int, share: ByteShare) -> bytes:
+        """The body as sent; holds nothing beyond the limit. Raises RefusedError (408, 413, 503), ClientGoneError."""
+        if request.announced is not None and request.announced > limit:
+            await self.discard(request)
             raise _too_large(limit)
+        stream = request.stream()
         pieces: list[bytes] = []
         size = 0
         task = self._begin()
@@ -119,10 +118,10 @@ class BodyIntake:
             self._late.discard(task)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def discard(self, stream: AsyncIterable[bytes], headers: Mapping[str, str]) -> None:
+    async def discard(self, request: HttpRequest) -> None:
         """Of a request that is refused before its body is read; who asks first (Expect) is answered before it sends."""
-        if headers.get("expect", "").lower() != "100-continue":
-            await _discard(stream)
+        if request.headers.get("expect", "").lower() != "100-continue":
+            await _discard(request.stream())
 
     def stop_within(self, seconds: float) -> None:
         """The process stops: what has not arrived by then is refused, as long as its sender can still be answered."""

@@ -25,7 +25,7 @@ from mockupaws.ingest_gateway.errors import ERRORS, RefusedError, Rejection
 from mockupaws.ingest_gateway.http_exchange import Answer, ClientGoneError, HttpRequest
 from mockupaws.ingest_gateway.inflate_body import content_encodings, inflate_body
 from mockupaws.ingest_gateway.keyed_requests import KeyedRequests, id_of_key
-from mockupaws.ingest_gateway.limit_requests import Admission, RequestLimits, announced_size
+from mockupaws.ingest_gateway.limit_requests import Admission, RequestLimits
 from mockupaws.ingest_gateway.make_durable import make_durable
 from mockupaws.ingest_gateway.protocols.decoded import Decoded, EntryLimits
 from mockupaws.ingest_gateway.protocols.native_json import decode_json
@@ -132,7 +132,8 @@ async def _ingest(gateway: Gateway, request: HttpRequest, limit_headers: dict[st
     principal = await gateway.authenticator.authenticate(request.headers, now_us)
     decode = _decoder_of(request)
     keyed_id = id_of_key(request.headers, principal)
-    announced = announced_size(request.headers, gateway.settings.max_body_bytes)
+    # What is larger is refused, whatever it says.
+    announced = None if request.announced is None else min(request.announced, gateway.settings.max_body_bytes)
     admission = await _admit(gateway, request, principal, announced)
     limit_headers.update(admission.verdict.headers)
     dry = request.query.get("dry_run", "0") not in ("0", "false", "")
@@ -170,7 +171,7 @@ async def _admit(gateway: Gateway, request: HttpRequest, principal: Principal, a
     try:
         return await gateway.limits.admit(principal, announced)
     except RefusedError:
-        await gateway.bodies.discard(request.stream(), request.headers)
+        await gateway.bodies.discard(request)
         raise
 
 
@@ -188,13 +189,13 @@ async def _admit_by_lag(
         return share
     if keyed_id is not None and await gateway.keyed_requests.is_known(principal, keyed_id):
         return share
-    await gateway.bodies.discard(request.stream(), request.headers)
+    await gateway.bodies.discard(request)
     raise gateway.lag.refusal(share)
 
 
 async def _read_body(gateway: Gateway, request: HttpRequest, share: ByteShare) -> bytes:
     limit = gateway.settings.max_body_bytes
-    body = await gateway.bodies.read(request.stream(), request.headers, limit, share)
+    body = await gateway.bodies.read(request, limit, share)
     encoding = request.headers.get("content-encoding")
     if encoding is not None and (encodings := content_encodings(encoding)):
         body = inflate_body(body, encodings, limit)

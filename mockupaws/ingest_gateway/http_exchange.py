@@ -16,16 +16,25 @@ class ClientGoneError(Exception):
     """The client went away, or what it sent on is no HTTP."""
 
 
+MAX_LENGTH_DIGITS = 19
+"""Of a Content-Length: what 64 bits hold."""
+
+
 class HttpRequest:
     """`headers`: by lower-case name; of a repeated one the first. `query`: of a repeated name the last."""
 
-    __slots__ = ("_receive", "headers", "query", "request_id")
+    __slots__ = ("_receive", "announced", "headers", "query", "request_id")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
         self.request_id: str = scope["state"]["request_id"]
         """The edge's: it stands in the answer and in log lines."""
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        length = self.headers.get("content-length", "")
+        # Beside an encoding a length says nothing (RFC 9112 §6.3).
+        says = length.isdecimal() and len(length) <= MAX_LENGTH_DIGITS and "transfer-encoding" not in self.headers
+        self.announced: int | None = int(length) if says else None
+        """Bytes of the body, as its head says; None: it doesn't."""
         query: bytes = scope["query_string"]
         self.query = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
 
@@ -35,10 +44,8 @@ class HttpRequest:
         Of one whose length was announced the server isn't asked for the end, which it would tell in a message of its
         own: each is handed over between two threads.
         """
-        announced = self.headers.get("content-length", "")
-        # Beside an encoding a length says nothing (RFC 9112 §6.3).
-        known = announced.isdecimal() and "transfer-encoding" not in self.headers
-        left = int(announced) if known else 0
+        known = self.announced is not None
+        left = self.announced or 0
         more = left > 0 or not known
         while more:
             message = await self._receive()

@@ -7,7 +7,6 @@ beyond that is charged afterwards, and fits into what is left later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import TracebackType
 from typing import NamedTuple, Self
 from uuid import UUID
@@ -21,6 +20,9 @@ from mockupaws.runtime.limits.verdict import UNLIMITED, Verdict
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import LIMIT_REFUSALS
 from mockupaws.schemas.limits import Limit, TenantPlan
+
+MAX_TENANTS = 10_000
+"""Whose limits are remembered; beyond, those remembered longest are worked out anew."""
 
 _CODE = {"ingest_requests": "rate_limited", "ingest_bytes": "quota_exhausted", "ingest_tokens": "quota_exhausted"}
 
@@ -106,6 +108,8 @@ class RequestLimits:
                 limit_of(plan, "ingest_bytes", settings),
                 limit_of(plan, "ingest_tokens", settings),
             )
+            if len(self._limits) > MAX_TENANTS:
+                del self._limits[next(iter(self._limits))]
         return limits
 
     def _check_tokens(self, tenant_id: UUID, limit: Limit | None) -> None:
@@ -115,12 +119,6 @@ class RequestLimits:
         if used >= limit.maximum:
             LIMIT_REFUSALS.labels(limit.name).inc()
             raise _refused(Verdict(False, limit, 0, resets_in, resets_in))
-
-
-def announced_size(headers: Mapping[str, str], most: int) -> int | None:
-    """Bytes of the body, at most `most`; None where the head doesn't say."""
-    announced = headers.get("content-length", "")
-    return min(int(announced), most) if announced[:20].isdecimal() else None
 
 
 def weight_of(entries: int, size: int, settings: Settings) -> int:
