@@ -139,7 +139,7 @@ jobs:
       - uses: actions/checkout@v4
       - uses: actions/setup-python@v5
         with: {python-version: "3.12"}
-      - run: pip install mockupaws
+      - run: pip install git+https://git.example.com/mockupaws    # your copy of this project
       - run: make test-with-logs            # whatever writes the logs of a known load to build/app.log
       - run: mockupaws estimate build/app.log --architecture cost/architecture.json
                --baseline cost/baseline.json --fail-above 5% --per-million-lines

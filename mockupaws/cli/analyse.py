@@ -11,9 +11,8 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-import zstandard
 
-from mockupaws.cli.read_log_files import BLOCK_BYTES, UnreadableFileError, inflated, open_raw
+from mockupaws.cli.open_log_files import BLOCK_BYTES, READ_ERRORS, UnreadableFileError, inflated, open_raw
 from mockupaws.schemas.requests import Entry
 from mockupaws.stream_processors.analyse_entries import AnalysedEntry, Analyser, Finding
 from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
@@ -49,7 +48,7 @@ class _Object(msgspec.Struct):
 
 
 def analyse(
-    file: Annotated[str, typer.Argument(help="A log file (plain, gzip or Zstandard), or - for standard input.")],
+    file: Annotated[str, typer.Argument(help="A log file (plain or compressed), or - for standard input.")],
     ndjson: Annotated[
         bool, typer.Option("--ndjson", help="Each line is a JSON object with a message, which may hold line ends.")
     ] = False,
@@ -137,14 +136,14 @@ def _lines_of(file: str) -> Iterator[list[bytes]]:
     pieces: list[bytes] = []
     try:
         with open_raw(file) as raw:
-            stream = inflated(raw)
+            stream = inflated(raw, file)
             while block := stream.read1(BLOCK_BYTES):
                 head, end, rest = block.rpartition(b"\n")
                 if end:
                     yield [line.removesuffix(b"\r") for line in b"".join([*pieces, head]).split(b"\n")]
                     pieces = []
                 pieces.append(rest)
-    except (OSError, EOFError, zstandard.ZstdError) as error:
+    except READ_ERRORS as error:
         raise UnreadableFileError(f"{file} can't be read to its end: {error}") from error
     if last := b"".join(pieces):
         yield [last.removesuffix(b"\r")]

@@ -42,10 +42,15 @@ from mockupaws.runtime.settings import Settings
 
 MAX_PERCENT = 1_000_000
 _MINUTE_SECONDS = 60
+_NO_SPAN = "The lines name no span of time; --hours H adds the bill of a month like them, H being what the files cover."
 
 
 class BadLimitError(PermanentError):
     """What was given as --fail-above is no limit."""
+
+
+class NothingToCompareError(PermanentError):
+    """The files hold no line, which would pass for the cheapest release of all."""
 
 
 class NoArchitectureError(PermanentError):
@@ -53,7 +58,7 @@ class NoArchitectureError(PermanentError):
 
 
 def estimate(
-    files: Annotated[list[str], typer.Argument(help="Log files: text, JSON lines, gzip, Zstandard; - is stdin.")],
+    files: Annotated[list[str], typer.Argument(help="Log files: text or JSON, plain or compressed; - is stdin.")],
     architecture: Annotated[
         Path | None, typer.Option(help="JSON file: region, queue, function, model, and so on. [default: AWS's own]")
     ] = None,
@@ -91,6 +96,8 @@ def estimate(
         wanted = patterns > 0 or suggest
         measured = measure_files(files, source, SystemClock().now_us(), encoding=encoding, patterns=wanted)
         quantities = quantities_of(measured, hours)
+        if before is not None and not quantities.entries:
+            raise NothingToCompareError(f"no line stands in {', '.join(files)}: nothing to compare with {baseline}")
         prices = prices_in_force(Settings.from_environ(os.environ))
         snapshot = snapshot_of(quantities, plan, prices)
         if save is not None:
@@ -98,6 +105,7 @@ def estimate(
     except (PipelineError, OSError) as error:
         Console(stderr=True).print(f"error: {error}", markup=False)
         raise typer.Exit(1) from None
+    no_span = quantities.span_seconds <= _MINUTE_SECONDS
     month = project_month(quantities, plan.growth)
     costs = bill(quantities, plan, prices, month)
     dearest = _dearest(measured, costs) if wanted else []
@@ -111,6 +119,7 @@ def estimate(
     if as_json:
         document = _document(measured, quantities, plan)
         document |= {"estimate_id": snapshot.estimate_id, "costs": bill_document(costs)}
+        document["notes"] = [_NO_SPAN] if no_span else []
         if patterns:
             document["patterns"] = [bill_document(pattern) for pattern in dearest[:patterns]]
         if suggest:
@@ -123,12 +132,14 @@ def estimate(
         console = Console(highlight=False)
         if comparison is None:
             console.print(render_quantities(quantities))
+            if told := measured.counts.peculiarities():
+                console.print(f"Of the lines: {told}.", markup=False)
             console.print(render_pii(quantities))
             console.print(render_sizes(quantities))
             console.print(render_profile(measured.profile(quantities)))
             console.print(render_bill(costs))
-            if quantities.span_seconds <= _MINUTE_SECONDS:
-                console.print("The lines name no span of time; --hours H adds the bill of a month like them.")
+            if no_span:
+                console.print(_NO_SPAN)
         else:
             console.print(render_comparison(comparison))
         if patterns:

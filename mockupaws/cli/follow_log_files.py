@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
-from mockupaws.cli.read_log_files import BLOCK_BYTES, Chunk, LineChunker
+from mockupaws.cli.open_log_files import BLOCK_BYTES
+from mockupaws.cli.read_log_files import Chunk, LineChunker
 
 
 class FollowedFile:

@@ -9,32 +9,29 @@ What a line becomes:
 - A line longer than `MAX_LINE_BYTES`: pieces, each with its number in the attribute `line_part`.
 - An empty line (or one of white space) is skipped and counted.
 
-Files are plain, gzip or Zstandard, told by their first bytes; `-` is standard input. Memory stays bounded by the
-longest piece, however long the file.
+Files that are one JSON document, or JSON objects without line ends, are read event by event (`json_documents.py`).
+What they may be compressed or encoded with: `open_log_files.py`; `-` is standard input. Memory stays bounded by the
+longest piece, however long a file of lines is.
 """
 
 from __future__ import annotations
 
-import gzip
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
-from io import BufferedReader
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import msgspec
-import zstandard
 
+from mockupaws.cli.json_documents import blocks_of_lines
+from mockupaws.cli.open_log_files import READ_ERRORS, UnreadableFileError, inflated, open_raw
 from mockupaws.ingest_gateway.timestamps import TimestampError, TimestampRange
-from mockupaws.runtime.errors import PermanentError
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.requests import Entry
 
 MESSAGE_FIELDS = ("message", "msg", "log", "event")
-TIMESTAMP_FIELDS = ("timestamp", "@timestamp", "time", "ts")
+TIMESTAMP_FIELDS = ("timestamp", "@timestamp", "time", "ts", "eventTime")
 SOURCE_FIELDS = ("source", "service", "logger")
 LEVEL_FIELDS = ("level", "severity", "levelname")
 PART_ATTRIBUTE = "line_part"
@@ -46,14 +43,6 @@ PIECE_BYTES = MAX_LINE_BYTES // 3
 MAX_NAME_CHARACTERS = 200
 """Longer texts in source and level fields stay attributes."""
 MAX_ATTRIBUTE_DEPTH = 32
-
-BLOCK_BYTES = 256 * 1024
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-
-
-class UnreadableFileError(PermanentError):
-    """A log file can't be opened, or its compressed data is broken."""
 
 
 @dataclass(slots=True)
@@ -68,6 +57,15 @@ class ReadCounts:
     def add(self, other: ReadCounts) -> None:
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+    def peculiarities(self) -> str:
+        """What was not read as it stands in the files; empty where all was."""
+        notes = {
+            "empty, skipped": self.empty_lines,
+            "with bytes that are no UTF-8": self.invalid_utf8_lines,
+            "cut into pieces": self.split_lines,
+        }
+        return "; ".join(f"{count:,} {what}" for what, count in notes.items() if count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,38 +257,14 @@ def read_chunks(name: str, on_read: Callable[[int], None] = lambda _: None) -> I
     chunker = LineChunker()
     try:
         with open_raw(name) as raw:
-            stream = inflated(raw)
-            while block := stream.read1(BLOCK_BYTES):
+            for block in blocks_of_lines(inflated(raw, name), name, MESSAGE_FIELDS):
                 on_read(0 if name == "-" else raw.tell())
                 yield from chunker.feed(block)
-    except (OSError, EOFError, zstandard.ZstdError) as error:
+    except READ_ERRORS as error:
         yield from chunker.finish()
-        raise UnreadableFileError(f"{name} can't be read to its end: {error}") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UnreadableFileError(f"{name} can't be read to its end: {why}") from error
     yield from chunker.finish()
-
-
-@contextmanager
-def open_raw(name: str) -> Iterator[BufferedReader]:
-    """`-` is standard input."""
-    if name == "-":
-        yield cast("BufferedReader", sys.stdin.buffer)
-        return
-    with Path(name).open("rb") as raw:
-        yield raw
-
-
-class _Stream(Protocol):
-    def read1(self, size: int, /) -> bytes: ...
-
-
-def inflated(raw: BufferedReader) -> _Stream:
-    """The stream's content, whichever way it is compressed."""
-    head = raw.peek(4)
-    if head.startswith(_GZIP_MAGIC):
-        return gzip.GzipFile(fileobj=raw)
-    if head.startswith(_ZSTD_MAGIC):
-        return cast("_Stream", zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
-    return raw
 
 
 def default_source(name: str) -> str:

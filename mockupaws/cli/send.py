@@ -20,11 +20,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from mockupaws.cli.batch_entries import Batch, Batcher
 from mockupaws.cli.client_settings import ClientSettings, read_demo_file
 from mockupaws.cli.follow_log_files import FollowedFile
+from mockupaws.cli.open_log_files import UnreadableFileError
 from mockupaws.cli.read_log_files import (
     Chunk,
     EntryReader,
     ReadCounts,
-    UnreadableFileError,
     default_source,
     read_chunks,
 )
@@ -33,6 +33,8 @@ from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.errors import PipelineError
 from mockupaws.schemas.requests import MAX_ENTRIES
 
+STOPPED = 130
+"""Exit code where Ctrl-C or SIGTERM ended the reading before the files' end: as shells have it."""
 _FOLLOW_PAUSE_SECONDS = 0.5
 
 
@@ -48,6 +50,8 @@ class FileReading:
         self.position = 0
         self.problems: list[UnreadableFileError] = []
         self.stop = threading.Event()
+        self.unread = ""
+        """What was not read because `stop` was set; empty where all was."""
 
     @property
     def counts(self) -> ReadCounts:
@@ -57,15 +61,20 @@ class FileReading:
         return total
 
     def read_files(self, names: list[str]) -> Iterator[Batch]:
-        for name in names:
-            reader = self._reader(name)
+        for number, name in enumerate(names, start=1):
+            reader, stopped, left = self._reader(name), False, len(names) - number
             try:
                 for chunk in read_chunks(name, self._note_position):
-                    yield from self._batches_of(reader, chunk)
-                    if self.stop.is_set():
+                    stopped = self.stop.is_set()
+                    if stopped:
                         break
+                    yield from self._batches_of(reader, chunk)
             except UnreadableFileError as error:
                 self.problems.append(error)  # what was read of it is sent, and so are the other files
+            if stopped or (left and self.stop.is_set()):
+                read = reader.counts.entries + reader.counts.empty_lines
+                self.unread = f"{name} after its line {read}" + (f", and {left} more files" if left else "")
+                break
             self._done_bytes = self.position
         yield from self._batcher.flush()
 
@@ -96,7 +105,7 @@ class FileReading:
 
 
 def send(
-    files: Annotated[list[str], typer.Argument(help="Log files: text, JSON lines, gzip, Zstandard; - is stdin.")],
+    files: Annotated[list[str], typer.Argument(help="Log files: text or JSON, plain or compressed; - is stdin.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the files grow, until Ctrl-C.")] = False,
     scenario: Annotated[str | None, typer.Option(help="Id of the scenario the lines belong to.")] = None,
     source: Annotated[str | None, typer.Option(help="Source of lines that name none. [default: file name]")] = None,
@@ -129,9 +138,13 @@ def send(
     failures = [*reading.problems, *([failure] if failure else [])]
     for problem in failures:
         console.print(f"error: {problem}", markup=False)
+    if reading.unread:
+        console.print(f"stopped: not sent is what stands in {reading.unread}", markup=False)
     typer.echo(f"stored = {totals.stored} of {reading.counts.entries} lines")
     if failures or totals.unconfirmed:
         raise typer.Exit(1)
+    if reading.unread:
+        raise typer.Exit(STOPPED)
 
 
 async def _run(
@@ -166,15 +179,16 @@ async def _run(
 
 
 def _stop_on_interrupt(reading: FileReading) -> None:
-    """The first Ctrl-C ends the reading, and what is read is still delivered; the second ends the run."""
+    """The first Ctrl-C or SIGTERM ends the reading, and what is read is still delivered; the second ends the run."""
     loop = asyncio.get_running_loop()
 
-    def stop() -> None:
+    def stop(number: signal.Signals) -> None:
         reading.stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
+        loop.remove_signal_handler(number)
 
     with contextlib.suppress(NotImplementedError, RuntimeError):  # not on Windows, nor outside the main thread
-        loop.add_signal_handler(signal.SIGINT, stop)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop, number)
 
 
 def _progress(console: Console) -> Progress:
@@ -198,12 +212,7 @@ def _size_of(files: list[str]) -> int | None:
 
 
 def _print_totals(read: ReadCounts, totals: Totals) -> None:
-    notes = {
-        "empty, skipped": read.empty_lines,
-        "with bytes that are no UTF-8": read.invalid_utf8_lines,
-        "cut into pieces": read.split_lines,
-    }
-    told = "; ".join(f"{count} {what}" for what, count in notes.items() if count)
+    told = read.peculiarities()
     typer.echo(f"read          {read.entries}" + (f"  ({told})" if told else ""))
     typer.echo(f"accepted      {totals.accepted}")
     typer.echo(f"rejected      {totals.rejected.total()}")

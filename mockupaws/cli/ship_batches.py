@@ -109,6 +109,8 @@ class Shipper:
         """Ids of requests whose receipts aren't final."""
         self._last_accepted = time.monotonic()
         self._last_confirmed = time.monotonic()
+        self._receipt_problem = ""
+        """Why the last look at a receipt came to nothing; empty where it told a state."""
         self.totals = Totals()
 
     async def ship(self, batches: Iterator[Batch], on_progress: Callable[[], None] = lambda: None) -> None:
@@ -164,7 +166,7 @@ class Shipper:
                     url, content=batch.body, headers=headers, timeout=self._patience.request_seconds
                 )
             except httpx.TransportError as error:
-                problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                problem = _told(error)
             else:
                 if answer.status_code == 202:
                     return msgspec.json.decode(answer.content, type=Accepted)
@@ -211,10 +213,13 @@ class Shipper:
                 headers={"Authorization": f"Bearer {self._settings.api_key}"},
                 timeout=self._patience.request_seconds,
             )
-        except httpx.TransportError:
+        except httpx.TransportError as error:
+            self._receipt_problem = f"{self._settings.api_url} can't be asked: {_told(error)}"
             return [], None
         if answer.status_code == 200:
+            self._receipt_problem = ""
             return msgspec.json.decode(answer.content, type=_Receipts).receipts, None
+        self._receipt_problem = f"{self._settings.api_url} answers {describe_answer(answer)}"
         if answer.status_code == 500 or answer.status_code in RETRIED_STATUS:
             return [], seconds_of(answer.headers.get("Retry-After"))
         raise RefusedError(f"receipts: {describe_answer(answer)}")
@@ -229,12 +234,18 @@ class Shipper:
                 if confirming.done():
                     await confirming
                 if time.monotonic() - self._last_confirmed > self._patience.receipts_seconds:
+                    why = f" ({self._receipt_problem})" if self._receipt_problem else ""
                     raise GaveUpError(
                         f"{self.totals.unconfirmed} accepted lines have no final receipt after "
-                        f"{self._patience.receipts_seconds:.0f} s; they are kept, and processed when the servers go on"
+                        f"{self._patience.receipts_seconds:.0f} s{why}; they are kept, and processed when the servers "
+                        "go on: don't send them again"
                     )
         finally:
             finished.cancel()
+
+
+def _told(error: httpx.TransportError) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def seconds_of(retry_after: str | None) -> float | None:

@@ -26,6 +26,8 @@ from mockupaws.cost_model.storage import api_gateway_usage, archive_usage, log_g
 from mockupaws.cost_model.tokenizers import is_estimated, tokenizer_of
 from mockupaws.cost_model.usage import Usage, between
 
+_MINUTE_SECONDS = 60
+
 
 class Bill(msgspec.Struct, frozen=True):
     currency: str
@@ -127,18 +129,23 @@ def _token_assumptions(quantities: Quantities, model: Model) -> list[str]:
 
 def _assumptions(quantities: Quantities, architecture: Architecture, projection: Projection) -> list[str]:
     span = quantities.span_seconds
-    lines = [
-        *_step_assumptions(architecture),
-        *_token_assumptions(quantities, architecture.model),
-        f"A month is {MONTH_SECONDS:,} s (30.4 days) of the traffic measured over {span:,} s (whole minutes)"
-        + (", each hour of the day by its own mean." if projection.by_hour_of_day else "."),
-    ]
+    lines = [*_step_assumptions(architecture), *_token_assumptions(quantities, architecture.model)]
+    if quantities.entries and span <= _MINUTE_SECONDS:
+        lines.append(
+            f"All traffic fell within one minute: a month of {MONTH_SECONDS:,} s (30.4 days) supposes that every "
+            "minute is like it. Nothing can be planned with that; measure at least a day."
+        )
+    else:
+        lines.append(
+            f"A month is {MONTH_SECONDS:,} s (30.4 days) of the traffic measured over {span:,} s (whole minutes)"
+            + (", each hour of the day by its own mean." if projection.by_hour_of_day else ".")
+        )
     if projection.stretches:
         lines.append(
             f"Low and high months have {_plain(projection.relative_error * 100)} % less and more traffic: 95 % bounds "
             f"of the mean, from the spread of {projection.stretches:,} {projection.stretch}."
         )
-    elif quantities.entries:
+    elif quantities.entries and span > _MINUTE_SECONDS:
         lines.append("Too little was measured to tell how traffic varies: low and high have as much as likely.")
     growth = architecture.growth
     if growth.months and growth.share_per_month:
@@ -146,8 +153,6 @@ def _assumptions(quantities: Quantities, architecture: Architecture, projection:
     lines.append("Free tier: " + ("taken off the month." if architecture.free_tier else "not taken off."))
     if not quantities.entries:
         lines.append("No traffic was measured yet: at most consumers that poll cost something.")
-    elif span <= 60:
-        lines.append("All traffic fell within one minute: the month supposes that every minute is like it.")
     return lines
 
 

@@ -150,3 +150,26 @@ def test_bad_input_is_one_line_and_exit_code_1(
     told = capsys.readouterr().err
     assert words in told
     assert "Traceback" not in told
+
+
+def test_a_log_without_lines_does_not_pass_for_a_cheap_release(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept, empty = str(home / "baseline.json"), home / "empty.log"
+    empty.write_text("\n")
+    assert run(lines(home / "a.log", 10), "--save", kept) == 0
+    assert run(str(empty), "--baseline", kept, "--fail-above", "5%") == 1
+    assert "no line stands in" in capsys.readouterr().err
+    assert run(str(empty)) == 0, "without a baseline it is what it is: nothing"
+
+
+def test_lines_without_times_are_told_to_have_no_month(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = home / "plain.log"
+    plain.write_bytes(b"a line\n\n\xff\n")
+    assert run(str(plain)) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Of the lines: 1 empty, skipped; 1 with bytes that are no UTF-8." in told
+    assert "--hours H adds the bill of a month" in told
+    assert "A month is" not in told
+    assert run(str(plain), "--json") == 0
+    assert "--hours H" in json.loads(capsys.readouterr().out)["notes"][0]
+    assert run(str(plain), "--json", "--hours", "24") == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == []

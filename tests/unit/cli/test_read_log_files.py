@@ -11,12 +11,12 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockupaws.cli.open_log_files import UnreadableFileError
 from mockupaws.cli.read_log_files import (
     MAX_LINE_BYTES,
     Chunk,
     EntryReader,
     LineChunker,
-    UnreadableFileError,
     read_chunks,
 )
 from mockupaws.schemas.requests import Entry

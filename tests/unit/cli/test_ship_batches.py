@@ -151,6 +151,15 @@ async def test_receipts_that_stay_queued_end_the_run() -> None:
         await ship(Servers(answer))
 
 
+async def test_an_api_that_cannot_be_asked_for_receipts_is_named() -> None:
+    def answer(request: httpx.Request, _call: int) -> None:
+        if request.method == "GET":
+            raise httpx.ConnectError("refused")
+
+    with pytest.raises(GaveUpError, match=r"can't be asked: ConnectError: refused\).* don't send them again"):
+        await ship(Servers(answer))
+
+
 async def test_rejected_and_dead_lettered_lines_are_told_apart() -> None:
     def answer(request: httpx.Request, _call: int) -> httpx.Response:
         if request.method == "GET":
