@@ -19,7 +19,7 @@ _HEAD = """\
 
 Every process reads its settings once, at start, from the environment; an unknown `MOCKUPAWS_*` variable stops it, so
 that a misspelt one can't pass in silence. Under `mockupaws up` the addresses and secrets of the embedded services are
-filled in, and what the environment sets goes before the default.
+filled in; for all other settings what the environment sets goes before the default.
 
 Clients read `MOCKUPAWS_INGEST_URL`, `MOCKUPAWS_API_URL`, `MOCKUPAWS_API_KEY` and `MOCKUPAWS_SCENARIO_ID`, which
 `.mockupaws/demo.env` holds for the demo tenant (with `MOCKUPAWS_EMAIL` and `MOCKUPAWS_PASSWORD` for signing in);

@@ -25,7 +25,7 @@ from mockupaws.api.summaries import measured_peaks, measured_quantities
 from mockupaws.cost_model.bill import bill_document
 from mockupaws.cost_model.budgets import Metric, Standing, standing
 from mockupaws.cost_model.price_file import prices_in_force
-from mockupaws.runtime.outgoing_url import UrlRefusedError, parse_url
+from mockupaws.runtime.outgoing_url import UrlRefusedError, check_plain_url, parse_networks
 from mockupaws.runtime.postgres import Connection
 from mockupaws.schemas.accounts import normalise_email
 from mockupaws.schemas.identifiers import new_request_id
@@ -122,7 +122,8 @@ class BudgetAlerts(msgspec.Struct, frozen=True):
 
 async def create_budget(call: Call) -> Response:
     body: NewBudget = call.body
-    _check(body.limit, body.webhook_url)
+    _check_limit(body.limit)
+    _check_webhook(call, body.webhook_url)
     secret = _mint_secret() if body.webhook_url else None
     async with call.services.databases.write(call.tenant_id) as connection:
         await find_scenario(connection, body.scenario_id)
@@ -184,7 +185,9 @@ async def change_budget(call: Call) -> Response:
             },
         )
         url = row["webhook_url"] if change.webhook_url is UNSET else change.webhook_url
-        _check(after.limit, url)
+        _check_limit(after.limit)
+        if change.webhook_url is not UNSET:
+            _check_webhook(call, url)
         secret = _mint_secret() if url and (change.new_webhook_secret or not before.webhook_signed) else None
         changed = await connection.fetchrow(
             SQL["update_budget"],
@@ -228,13 +231,17 @@ async def _find(call: Call, connection: Connection) -> asyncpg.Record:
     return row
 
 
-def _check(limit: Decimal, webhook_url: str) -> None:
+def _check_limit(limit: Decimal) -> None:
     exponent = limit.as_tuple().exponent
     if not isinstance(exponent, int) or not 0 < limit <= _MAX_LIMIT or exponent < -_MAX_DECIMALS:
         raise RefusedError("invalid_body", f"`$.limit` must be above 0, up to {_MAX_LIMIT:,}, with 6 decimals at most")
-    if webhook_url:
+
+
+def _check_webhook(call: Call, url: str) -> None:
+    """What would never be called is refused at once: whoever sets it would wait for alerts in vain."""
+    if url:
         try:
-            parse_url(webhook_url)
+            check_plain_url(url, parse_networks(call.services.settings.outgoing_allowed_networks))
         except UrlRefusedError as error:
             raise RefusedError("invalid_body", f"`$.webhook_url`: {error}") from None
 

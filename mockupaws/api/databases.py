@@ -137,8 +137,10 @@ class Databases:
         except Exception as error:
             if not is_retriable(error):
                 raise
-            if isinstance(error, TimeoutError) and self._replicas and not self._primary_down:
-                raise RefusedError("unavailable", "too many reads wait for the primary; try again shortly") from None
+            if isinstance(error, TimeoutError) and not self._primary_down:
+                raise RefusedError(
+                    "unavailable", "the database is slow, or too many reads wait for it; try again shortly"
+                ) from None
             return await self._whatever_there_is(stack, tenant_id)
         API_READS.labels("primary").inc()
         return Reading(connection, stale=False, lag_seconds=0.0)

@@ -12,8 +12,8 @@ import typer
 
 from mockupaws.archive.anchor_audit import AnchorError, find_anchors
 from mockupaws.archive.object_store import ObjectStore, open_store
+from mockupaws.cli.operated_settings import operated_settings
 from mockupaws.runtime.audit import Anchor, ChainVerifier, Verdict, stored_entry
-from mockupaws.runtime.embedded.installation import Installation
 from mockupaws.runtime.errors import RetriableError
 from mockupaws.runtime.settings import Settings
 
@@ -36,7 +36,7 @@ def _one_of_several() -> None:
 @audit.command()
 def verify(tenant: Annotated[UUID | None, typer.Option(help="Only of this tenant.")] = None) -> None:
     """Follows each tenant's chain, and names the first entry that isn't as it was written; exit code 1 then."""
-    settings = Installation.open(Settings.from_environ(os.environ)).settings
+    settings = operated_settings(os.environ)
     try:
         bad = asyncio.run(_verify(settings, tenant))
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:

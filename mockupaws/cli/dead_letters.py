@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from mockupaws.cli.operated_settings import operated_settings
 from mockupaws.cli.record_in_audit_log import append_as_operator, as_owner, record_as_operator
 from mockupaws.cli.replay import parse_time
 from mockupaws.runtime.clock import SystemClock
-from mockupaws.runtime.embedded.installation import Installation
 from mockupaws.runtime.failpoints import enable_failpoints
 from mockupaws.runtime.settings import Settings
 from mockupaws.schemas.analysed import decode_analysed
@@ -164,7 +164,7 @@ def readable(original: bytes) -> str:
 
 
 def _settings() -> Settings:
-    return Installation.open(Settings.from_environ(os.environ)).settings
+    return operated_settings(os.environ)
 
 
 def _filter(

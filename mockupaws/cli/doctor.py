@@ -59,6 +59,20 @@ class Patient:
     """None while nothing runs here."""
     now_us: int
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the environment names an installation that no `mockupaws up` started."""
+        return self.installation is None and bool(self.settings.postgres_owner_url)
+
+
+def _patient(settings: Settings, now_us: int) -> Patient:
+    if settings.postgres_owner_url or not Installation.exists(settings):
+        return Patient(settings, None, None, now_us)
+    installation = Installation.open(settings)
+    state = read_state(installation.state_file)
+    installation = installation if state is None else installation.as_running()
+    return Patient(installation.settings, installation, state, now_us)
+
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Findings as a JSON list.")] = False) -> None:
     """Checks this machine and installation; the exit code is 1 where something fails."""
@@ -81,23 +95,20 @@ async def examine(environ: os._Environ[str] | dict[str, str], now_us: int) -> li
         settings = Settings.from_environ(environ)
     except PipelineError as error:
         return [*findings, Finding("fail", f"settings: {error}", "correct or unset the variable; see docs/settings.md")]
-    installation = Installation.open(settings) if (settings.home / "run" / "ports.json").exists() else None
-    patient = Patient(
-        installation.settings if installation else settings,
-        installation,
-        read_state(installation.state_file) if installation else None,
-        now_us,
-    )
+    patient = _patient(settings, now_us)
     for check in LOCAL_CHECKS:
         findings.extend(check(patient))
-    if patient.state is None:
+    if patient.state is None and not patient.is_elsewhere:
         return [*findings, Finding("skip", "services: nothing runs here", "`mockupaws up` starts everything")]
     for check_service in SERVICE_CHECKS:
         try:
             findings.extend(await check_service(patient))
         except (OSError, TimeoutError, asyncpg.PostgresError, httpx.HTTPError, PipelineError) as error:
             name = check_service.__name__.removeprefix("check_")
-            findings.append(Finding("fail", f"{name}: {type(error).__name__}: {error}", "`mockupaws status` shows why"))
+            advice = (
+                "is the address right, and does it run?" if patient.is_elsewhere else "`mockupaws status` shows why"
+            )
+            findings.append(Finding("fail", f"{name}: {type(error).__name__}: {error}", advice))
     return findings
 
 
@@ -159,7 +170,7 @@ def check_secrets(patient: Patient) -> Iterator[Finding]:
 
 
 def check_ports(patient: Patient) -> Iterator[Finding]:
-    if patient.state is not None:
+    if patient.state is not None or patient.is_elsewhere:
         return  # the processes hold them
     for variable, host, port in _public_ports(patient.settings):
         with socket.socket() as probe:

@@ -18,7 +18,11 @@ STOP_SECONDS = 150
 
 def down() -> None:
     """Stops all processes of this installation and waits until they are gone. Data stays."""
-    installation = Installation.open(Settings.from_environ(os.environ))
+    settings = Settings.from_environ(os.environ)
+    if not Installation.exists(settings):
+        typer.echo(f"nothing is running in {settings.home.absolute()}")
+        return
+    installation = Installation.open(settings)
     state = read_state(installation.state_file)
     if state is None:
         end_leftovers(installation.state_file)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -23,6 +25,7 @@ COMMANDS = {
     "prices": "Updates, audits and shows the price book.",
     "analyse": "Prints what each line of a file holds; needs no server.",
     "canary": "Sends marked lines through the live system: loss, duplication, freshness.",
+    "migrate": "Brings schema and topics of an installation elsewhere to this release.",
     "tenants": "Shows and adds tenants, and what each may use.",
     "audit": "Checks that the log of who did what is as it was written.",
     "doctor": "Checks what can be wrong, and says what to do.",
@@ -38,8 +41,8 @@ def app(arguments: Sequence[str] | None = None) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        help="mockupAWS: what a workload would cost on AWS, and what its logs leak, from real log traffic.",
     )
+    application.callback()(_options)
     for name, purpose in COMMANDS.items():
         command = _load(name) if name in arguments[:1] else _not_called
         if isinstance(command, typer.Typer):
@@ -57,6 +60,20 @@ def _load(name: str) -> Callable[..., None] | typer.Typer:
     module = name.replace("-", "_")
     command: Callable[..., None] | typer.Typer = getattr(importlib.import_module(f"mockupaws.cli.{module}"), module)
     return command
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mockupaws {metadata.version('mockupaws')}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """mockupAWS: what a workload would cost on AWS, and what its logs leak, from real log traffic."""
 
 
 def _not_called() -> None:

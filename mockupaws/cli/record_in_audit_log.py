@@ -74,5 +74,6 @@ async def as_owner(settings: Settings) -> AsyncIterator[asyncpg.Connection[async
         raise
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise NotRecordedError(
-            f"this can't be written to the audit log now ({type(error).__name__}), so it isn't done; try again"
+            f"Postgres doesn't answer or refuses ({type(error).__name__}), so that nothing was done, and nothing "
+            "written to the audit log: look at `mockupaws status`, then try again"
         ) from error

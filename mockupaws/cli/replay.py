@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mockupaws.archive.replay.choose_requests import ReplayRange
 from mockupaws.archive.replay.replay_requests import ReplayTotals, replay_requests
+from mockupaws.cli.operated_settings import operated_settings
 from mockupaws.cli.record_in_audit_log import record_as_operator, tenants_of_scenario
-from mockupaws.runtime.embedded.installation import Installation
 from mockupaws.runtime.settings import Settings
 
 
@@ -30,7 +30,7 @@ def replay(
     wanted = ReplayRange(scenario, parse_time(from_, "--from"), parse_time(to, "--to"))
     if wanted.from_us >= wanted.to_us:
         raise typer.BadParameter("must be later than --from", param_hint="--to")
-    settings = Installation.open(Settings.from_environ(os.environ)).settings
+    settings = operated_settings(os.environ)
     if not dry_run:
         asyncio.run(_record(settings, wanted))
     columns = (TextColumn("reading records"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -19,6 +19,7 @@ from mockupaws.cli.render_bill import render_bill, render_pii, render_quantities
 from mockupaws.cost_model.bill import Bill
 from mockupaws.cost_model.quantities import Quantities
 from mockupaws.runtime.embedded.installation import Installation
+from mockupaws.runtime.settings import CLIENT_VARIABLES, PREFIX
 
 SYSTEM_LOGS = Path("/var/log")
 MAX_FILES = 40
@@ -35,7 +36,8 @@ def show_sample(installation: Installation) -> None:
     """
     files = choose_files(installation.home / "logs")
     typer.echo(f"\nA real sample: {len(files)} log files of this machine, sent through the gateway")
-    environ = dict(os.environ) | {"MOCKUPAWS_HOME": str(installation.home)}
+    environ = {name: value for name, value in os.environ.items() if name.removeprefix(PREFIX) not in CLIENT_VARIABLES}
+    environ["MOCKUPAWS_HOME"] = str(installation.home)  # not a key that the shell still holds of another installation
     try:
         sent = subprocess.run(
             [sys.executable, "-m", "mockupaws.cli.main", "send", "--", *map(str, files)],

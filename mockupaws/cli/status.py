@@ -23,13 +23,14 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects instead of a table.")] = False,
 ) -> None:
     """Shows each process: pid, state, uptime, lag. Exits with 1 unless all of them are ready."""
-    processes = describe_processes(Installation.open(Settings.from_environ(os.environ)))
+    settings = Settings.from_environ(os.environ)
+    processes = describe_processes(Installation.open(settings)) if Installation.exists(settings) else []
     if as_json:
         typer.echo(json.dumps(processes, indent=1))
     elif processes:
         Console().print(_table(processes))
     else:
-        typer.echo("nothing is running; start it with: make up")
+        typer.echo(f"nothing is running in {settings.home.absolute()}; start it with: make up")
     if not processes or any(process["state"] != "ready" for process in processes):
         raise typer.Exit(1)
 
@@ -40,6 +41,7 @@ def describe_processes(installation: Installation) -> list[dict[str, Any]]:
     if state is None:
         return []
     now_us = SystemClock().now_us()
+    running = installation.as_running()
     return [
         {
             "name": process["name"],
@@ -47,7 +49,7 @@ def describe_processes(installation: Installation) -> list[dict[str, Any]]:
             "state": process["state"],
             "uptime_seconds": process["pid"] and round((now_us - (process["started_at_us"] or now_us)) / 1e6, 1),
             "restarts": process["restarts"],
-            **_health(health_url(installation, process["name"])),
+            **_health(health_url(running, process["name"])),
         }
         for process in state["processes"]
     ]

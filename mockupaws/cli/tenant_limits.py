@@ -11,8 +11,8 @@ from uuid import UUID
 import msgspec
 import typer
 
+from mockupaws.cli.operated_settings import operated_settings
 from mockupaws.cli.record_in_audit_log import append_as_operator, as_owner
-from mockupaws.runtime.embedded.installation import Installation
 from mockupaws.runtime.errors import PermanentError
 from mockupaws.runtime.limits.plans import limit_of
 from mockupaws.runtime.settings import Settings
@@ -47,7 +47,7 @@ def limits(
 ) -> None:
     """Shows a tenant's limits, or changes them; in force within 2 s."""
     change = Change(tier, _numbers(override or []), tuple(unset or []))
-    settings = Installation.open(Settings.from_environ(os.environ)).settings
+    settings = operated_settings(os.environ)
     plan = asyncio.run(change_limits(settings, _id(tenant), change))
     typer.echo(f"tier              {plan.tier}")
     for name in OVERRIDABLE:

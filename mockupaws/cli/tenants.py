@@ -11,10 +11,10 @@ from uuid import UUID
 import asyncpg
 import typer
 
+from mockupaws.cli.operated_settings import operated_settings
 from mockupaws.cli.record_in_audit_log import append_as_operator, as_owner
 from mockupaws.cli.tenant_limits import limits
 from mockupaws.runtime.clock import SystemClock
-from mockupaws.runtime.embedded.installation import Installation
 from mockupaws.runtime.errors import PermanentError
 from mockupaws.runtime.passwords import hash_password
 from mockupaws.runtime.settings import Settings
@@ -88,7 +88,7 @@ async def add_tenant(settings: Settings, name: str, owner_email: str, password: 
 
 
 def _settings() -> Settings:
-    return Installation.open(Settings.from_environ(os.environ)).settings
+    return operated_settings(os.environ)
 
 
 def _new_id() -> UUID:

@@ -20,7 +20,7 @@ from mockupaws.cli.show_sample import show_sample
 from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.embedded.installation import Installation
 from mockupaws.runtime.embedded.kafka_jars import fetch_jars
-from mockupaws.runtime.embedded.supervisor import Supervisor, SupervisorState, read_state
+from mockupaws.runtime.embedded.supervisor import ProcessPlan, Supervisor, SupervisorState, read_state
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import configure_logging
 
@@ -39,6 +39,8 @@ def up(
         _supervise(installation)
         return
     state = read_state(installation.state_file)
+    if state is not None:
+        installation = _as_running(installation)
     if state is not None and state["phase"] == "up":
         typer.echo("mockupAWS is already up.")
         _print_addresses(installation)
@@ -59,6 +61,16 @@ def up(
     _print_addresses(installation)
 
 
+def _as_running(installation: Installation) -> Installation:
+    """Tells where the settings name other addresses than those that are listened on."""
+    running = installation.as_running()
+    if running.settings != installation.settings:
+        typer.echo(
+            "It was started with other addresses than the settings name now; to change them: make down, make up."
+        )
+    return running
+
+
 def _supervise(installation: Installation) -> None:
     """Becomes the supervisor; returns when it has stopped everything."""
     configure_logging("supervisor", installation.settings.log_level)
@@ -70,9 +82,12 @@ async def _run_stages(installation: Installation) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, supervisor.stop)
-    await supervisor.run(
-        [lambda: server_plans(installation), lambda: prepare(installation), lambda: own_plans(installation)]
-    )
+
+    def servers() -> list[ProcessPlan]:
+        installation.note_addresses()
+        return server_plans(installation)
+
+    await supervisor.run([servers, lambda: prepare(installation), lambda: own_plans(installation)])
 
 
 def _start_detached(installation: Installation) -> psutil.Process:

@@ -109,6 +109,25 @@ def check_address(address: Address, allowed: Sequence[Network]) -> None:
         raise UrlRefusedError("the URL leads into a private, local or reserved network")
 
 
+def check_plain_url(text: str, allowed: Sequence[Network]) -> None:
+    """What can be told without asking for the host's name, for whoever gives the URL. Raises UrlRefusedError."""
+    url = parse_url(text)
+    host = "127.0.0.1" if url.host == "localhost" or url.host.endswith(".localhost") else url.host
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        if url.scheme == "http" and not allowed:
+            raise UrlRefusedError("the URL must begin with https://") from None
+        return
+    _check_scheme(url, address, allowed)
+
+
+def _check_scheme(url: OutgoingUrl, address: Address, allowed: Sequence[Network]) -> None:
+    check_address(address, allowed)
+    if url.scheme == "http" and not any(address in network for network in allowed):
+        raise UrlRefusedError("the URL must begin with https://")
+
+
 async def resolve_by_system(host: str, port: int) -> Sequence[str]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -144,8 +163,7 @@ class OutgoingCalls:
             raise OutgoingCallError("the host's name has no address")
         for address in addresses:  # one private address among public ones is a way in, too
             check_address(address, self._allowed)
-        if url.scheme == "http" and not any(addresses[0] in network for network in self._allowed):
-            raise UrlRefusedError("the URL must begin with https://")
+        _check_scheme(url, addresses[0], self._allowed)
         return url, addresses[0]
 
     async def call(

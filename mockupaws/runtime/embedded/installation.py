@@ -41,6 +41,8 @@ SECRET_NAMES = (
     "demo_password",
 )
 DATABASE = "mockupaws"
+_ADDRESSES_FILE = "addresses.json"
+_ADDRESSES = ("gateway_host", "gateway_port", "api_host", "api_port")
 LOOPBACK = "127.0.0.1"
 
 
@@ -71,6 +73,21 @@ class Installation:
         if words != known_secrets:
             replace_file(home / "secrets.json", json.dumps(words, indent=1).encode(), mode=0o600)
         return cls(home, ports, words, _fill_in(settings, home, ports, words))
+
+    @staticmethod
+    def exists(settings: Settings) -> bool:
+        """Whether `open` would read an installation rather than make one."""
+        return (settings.home / "run" / "ports.json").exists()
+
+    def note_addresses(self) -> None:
+        """For commands that are given other settings while this runs."""
+        kept = {name: getattr(self.settings, name) for name in _ADDRESSES}
+        replace_file(self.home / "run" / _ADDRESSES_FILE, json.dumps(kept, indent=1).encode())
+
+    def as_running(self) -> Self:
+        """With the addresses its processes were started with: for use while they run, whatever the settings say now."""
+        kept = _read_json(self.home / "run" / _ADDRESSES_FILE)
+        return dataclasses.replace(self, settings=dataclasses.replace(self.settings, **kept))
 
     @property
     def demo_file(self) -> Path:

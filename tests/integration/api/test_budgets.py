@@ -211,6 +211,7 @@ BAD: list[dict[str, Any]] = [
     {"limit": None}, {"metric": "nonsense"}, {"thresholds": []}, {"thresholds": [0]}, {"thresholds": [1001]},
     {"window_days": 0}, {"window_days": 10**30}, {"colour": "red"}, {"emails": ["nobody"]}, {"name": ""},
     {"emails": ["a@b.c\nBcc: d@e.f"]}, {"webhook_url": "file:///etc/passwd"}, {"webhook_url": "http://user:x@host/"},
+    {"webhook_url": "https://10.0.0.1/x"}, {"webhook_url": "http://169.254.169.254/"}, {"webhook_url": "http://8.8.8.8/"},
     {"scenario_id": "x"},
 ]  # fmt: skip
 

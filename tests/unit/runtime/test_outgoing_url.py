@@ -24,6 +24,7 @@ from mockupaws.runtime.outgoing_url import (
     OutgoingUrl,
     UrlRefusedError,
     check_address,
+    check_plain_url,
     parse_networks,
     parse_url,
 )
@@ -108,6 +109,28 @@ async def test_public_addresses_are_called_over_https_only() -> None:
     assert (await calls.pin("https://example.com"))[1] == ipaddress.ip_address(PUBLIC)
     with pytest.raises(UrlRefusedError, match="https"):
         await calls.pin("http://example.com")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://127.0.0.1:8443/x", "https://localhost:8443/x", "https://x.localhost/", "https://[::1]/", "https://10.1.2.3/",
+        "https://169.254.169.254/", "http://hooks.example.com/", "http://8.8.8.8/", "ftp://8.8.8.8/",
+    ],
+)  # fmt: skip
+def test_what_will_never_be_called_is_told_without_asking_for_names(text: str) -> None:
+    with pytest.raises(UrlRefusedError):
+        check_plain_url(text, ())
+
+
+def test_what_may_be_called_passes_without_asking_for_names() -> None:
+    check_plain_url("https://hooks.example.com/x", ())
+    check_plain_url("https://8.8.8.8/x", ())
+    ours = (ipaddress.ip_network("127.0.0.0/8"),)
+    for text in ("http://127.0.0.1:8080/", "http://localhost:8080/", "http://hooks.example.com/"):
+        check_plain_url(text, ours)
+    with pytest.raises(UrlRefusedError):
+        check_plain_url("http://10.0.0.1/", ours)
 
 
 async def test_a_setting_allows_a_network() -> None:
