@@ -27,28 +27,29 @@ SELECT "timestamp", value FROM scenario_metrics
 WHERE scenario_id = $1 AND "timestamp" >= $2 AND "timestamp" < $3 AND metric_type = 'ingest' AND metric_name = 'entries';
 
 -- name: day_blocks
--- The blocks of scenario $1 from $2 to before $3; parts of the same minutes count once.
-SELECT DISTINCT since, until, entries FROM scenario_text_blocks WHERE scenario_id = $1 AND since >= $2 AND since < $3;
+-- The blocks of scenario $1 from $2 to before $3, of the same minutes the first: there may be a thousand.
+SELECT since, until, entries FROM scenario_text_blocks
+WHERE scenario_id = $1 AND since >= $2 AND since < $3 AND part = 0;
 
 -- name: drop_blocks
 -- Those of scenario $1 that begin at $2.
 DELETE FROM scenario_text_blocks WHERE scenario_id = $1 AND since = ANY ($2::timestamptz[]);
 
--- name: read_block
--- The next $6 lines of scenario $1 received from $2 to before $3, after the position $4, $5 (null: from the first): whatever
--- may be searched for in them. Marks of values stand in source and level, too. Of attributes no more than 4,000
--- characters, and whether there are longer ones.
-SELECT count(*) AS lines, min(received_at) AS first_at, max(received_at) AS last_at, (array_agg(id))[count(*)] AS last_id,
-       convert_to(string_agg(message_preview || E'\n' || coalesce(left(attributes, 4000), '')
-                             || CASE WHEN starts_with(source, '[') OR starts_with(level, '[')
-                                     THEN E'\n' || source || E'\n' || level ELSE '' END, E'\n'), 'UTF8') AS text,
-       coalesce(bool_or(length(attributes) > 4000), false) AS is_cut
+-- name: read_lines
+-- Up to $4 lines of scenario $1 received from $2 to before $3, and all that came at the same moment as the last: when, as
+-- bytes, and whatever may be searched for in them, a NUL between each two. Marks of values stand in source and level, too.
+-- A line with long attributes is only a byte that no text has.
+SELECT count(*) AS lines, max(received_at) AS last_at, string_agg(timestamptz_send(received_at), '') AS received_at,
+       string_agg(CASE WHEN octet_length(attributes) > 4000 THEN '\xff'::bytea
+                       WHEN starts_with(source, '[') OR starts_with(level, '[')
+                           THEN textsend(concat_ws(E'\n', message_preview, attributes, source, level))
+                       WHEN attributes IS NULL THEN textsend(message_preview)
+                       ELSE textsend(message_preview || E'\n' || attributes) END, '\x00') AS texts
 FROM (
-    SELECT id, received_at, message_preview, source, level, attributes::text AS attributes FROM scenario_logs
+    SELECT received_at, message_preview, source, level, attributes::text AS attributes FROM scenario_logs
     WHERE scenario_id = $1 AND received_at >= $2 AND received_at < $3
-      AND ($4::timestamptz IS NULL OR (received_at >= $4 AND (received_at, id) > ($4, $5::uuid)))
-    ORDER BY received_at, id
-    LIMIT $6
+    ORDER BY received_at
+    FETCH FIRST $4 ROWS WITH TIES
 ) AS lines;
 
 -- name: add_blocks

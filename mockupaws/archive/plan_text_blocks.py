@@ -25,6 +25,8 @@ class Minutes(NamedTuple):
 class BlockPlan:
     stale: list[datetime] = field(default_factory=list)
     """`since` of blocks whose minutes have got lines since they were made."""
+    kept: set[datetime] = field(default_factory=set)
+    """`since` of the others."""
     wanted: list[Minutes] = field(default_factory=list)
     """In order. Minutes without a line belong to the block around them, so that a line that comes there is noticed."""
     is_settled: bool = True
@@ -54,6 +56,7 @@ def plan_text_blocks(
             kept.append(block)
         else:
             plan.stale.append(block.since)
+    plan.kept = {block.since for block in kept}
     start = day
     for block in [*sorted(kept), Minutes(day + _DAY, day + _DAY, 0)]:
         hemmed_in = is_over or block.since < day + _DAY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -15,9 +15,11 @@ from mockupaws.api import logs, search_blocks
 from mockupaws.api.cursor import Position
 from mockupaws.api.logs import LogQuery, fetch_page
 from mockupaws.api.search_blocks import EARLIEST, LATEST, Span, plan_search, wanted_of
-from mockupaws.archive import filter_texts, plan_text_blocks
+from mockupaws.archive import cut_text_blocks, filter_texts, plan_text_blocks
+from mockupaws.archive.cut_text_blocks import TextBlock
 from mockupaws.archive.filter_texts import TextFiltering
-from mockupaws.runtime.postgres import Pool, load_queries, open_pool, tenant_transaction
+from mockupaws.archive.plan_text_blocks import Minutes
+from mockupaws.runtime.postgres import Connection, Pool, load_queries, open_pool, tenant_transaction
 from mockupaws.runtime.settings import Settings
 from tests.conftest import Demo
 
@@ -107,8 +109,10 @@ async def owner(settings: Settings) -> AsyncIterator[asyncpg.Connection[asyncpg.
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few hundred lines have what millions have."""
     monkeypatch.setattr(plan_text_blocks, "BLOCK_LINES", 16)
-    monkeypatch.setattr(filter_texts, "BLOCK_LINES", 16)
+    monkeypatch.setattr(cut_text_blocks, "BLOCK_LINES", 16)
     monkeypatch.setattr(filter_texts, "_LINES_AT_ONCE", 100)
+    monkeypatch.setattr(filter_texts, "_READ_LINES", 40)
+    monkeypatch.setattr(filter_texts, "SHARE", 1.0)
     monkeypatch.setattr(logs, "FIRST_LOOK", 5)
     monkeypatch.setattr(logs, "FILTERED_LOOK", 40)
     monkeypatch.setattr(search_blocks, "MAX_BLOCKS", 7)
@@ -224,3 +228,48 @@ async def test_what_is_still_coming_is_left_and_what_was_erased_is_forgotten(
     await owner.execute(load_queries("mockupaws.archive", "lifecycle.sql")["forget_text_blocks"])
     assert await owner.fetchval("SELECT count(*) FROM scenario_text_blocks") == 0
     assert await owner.fetchval("SELECT count(*) FROM scenario_text_days") == 0
+
+
+class Interrupted(TextFiltering):
+    """Something happens between plan and blocks."""
+
+    meanwhile: Callable[[], Awaitable[object]]
+
+    async def _make_blocks(
+        self, connection: Connection, day: filter_texts._Day, run: Sequence[Minutes]
+    ) -> tuple[list[TextBlock], int]:
+        made = await super()._make_blocks(connection, day, run)
+        await self.meanwhile()
+        return made
+
+
+async def test_lines_and_blocks_that_come_while_blocks_are_made(
+    settings: Settings, demo: Demo, owner: asyncpg.Connection[asyncpg.Record], pool: Pool, small: None
+) -> None:
+    chosen = random.Random(4)
+    lines = [Line(chosen, FIRST + timedelta(minutes=n % 50)) for n in range(90)]
+    await store(owner, demo, lines)
+    now = FIRST + timedelta(days=4)
+    interrupted = Interrupted(settings)
+
+    async def come() -> None:
+        late = [Line(chosen, FIRST + timedelta(minutes=chosen.randrange(60))) for _ in range(3)]
+        await store(owner, demo, late)
+        lines.extend(late)
+
+    interrupted.meanwhile = come
+    assert (await interrupted.run_once(now)).lines == 90
+    await assert_exact(pool, demo, lines, QUERIES)  # blocks that lack a line are taken for what they are
+
+    made_by_others = 0
+
+    async def make_others() -> None:
+        nonlocal made_by_others
+        made_by_others += (await TextFiltering(settings).run_once(now)).blocks
+
+    await come()
+    interrupted.meanwhile = make_others
+    assert (await interrupted.run_once(now)) == filter_texts.Filtered()  # they stand already
+    assert made_by_others > 0
+    await assert_exact(pool, demo, lines, QUERIES)
+    assert (await TextFiltering(settings).run_once(now)) == filter_texts.Filtered()

@@ -196,7 +196,7 @@ def statements(tenant_id: uuid.UUID, scenario_id: uuid.UUID, day: datetime) -> d
         "archive/filter_texts.sql:minute_entries": owner(scenario_id, day, end, uses=metrics, walks=True),
         "archive/filter_texts.sql:day_blocks": owner(scenario_id, day, end, uses=blocks, walks=True),
         "archive/filter_texts.sql:drop_blocks": owner(scenario_id, [day], uses=blocks, walks=True),
-        "archive/filter_texts.sql:read_block": owner(scenario_id, day, end, day, no_one, 100, uses=logs, walks=True),
+        "archive/filter_texts.sql:read_lines": owner(scenario_id, day, end, 100, uses=logs, walks=True),
         "archive/lifecycle.sql:forget_applied_requests": owner(
             day + timedelta(hours=3), 5000, uses=frozenset({"applied_requests_by_age"})
         ),
