@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -69,6 +70,7 @@ _QUERIES = load_queries("mockupaws.sinks.postgres", "queries.sql")
 _CHUNK_REQUESTS = 256
 """Requests joined into one CopyData message: large enough to be cheap, small enough to wait for a full socket."""
 _MINUTE_US = 60_000_000
+_SCENARIO, _RECEIVED_AT = attrgetter("request.scenario_id"), attrgetter("request.received_at_us")
 STORED_BEFORE = "stored before"
 
 log = get_logger(__name__)
@@ -268,9 +270,12 @@ def _outcomes(items: Sequence[PostgresItem], letters: Sequence[DeadLetter]) -> l
 
 
 async def _copy_rows(connection: Connection, requests: Sequence[PackedRequest]) -> None:
+    """In the order of their key, so that the index grows at its end instead of being split in its midst."""
+    in_order = sorted(requests, key=_RECEIVED_AT)
+    in_order.sort(key=_SCENARIO)
     await connection.copy_to_table(
         "scenario_logs",
-        source=_stream_rows(requests),
+        source=_stream_rows(in_order),
         columns=COLUMNS,
         format="binary",
         timeout=COPY_SECONDS,

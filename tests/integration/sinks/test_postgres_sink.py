@@ -66,6 +66,21 @@ async def test_a_repeated_request_is_stored_once_within_and_across_batches(setti
         assert int(rollup) == 3
 
 
+async def test_rows_of_a_transaction_stand_in_the_order_of_their_key(settings: Settings) -> None:
+    now_us = analysed_request(["now"]).received_at_us
+    requests = [
+        msgspec.structs.replace(analysed_request(["a", "b"], received_at_us=now_us + later), scenario_id=scenario.bytes)
+        for later, scenario in ((2, SCENARIO), (1, uuid.UUID(int=3)), (1, SCENARIO), (0, uuid.UUID(int=3)))
+    ]
+    with running_sink(settings, "postgres"):
+        await publish(settings, [encode_analysed(requests)])
+        await until_equal(settings, STORED, 8)
+    async with owner_connection(settings) as connection:
+        rows = await connection.fetch("SELECT scenario_id, received_at, id FROM scenario_logs ORDER BY ctid")
+    keys = [tuple(row) for row in rows]
+    assert keys == sorted(keys)
+
+
 async def test_distributions_are_added_key_by_key(settings: Settings) -> None:
     requests = [analysed_request(["x" * size for size in sizes]) for sizes in ([100, 100, 40], [100], [5_000, 40])]
     with running_sink(settings, "postgres"):
