@@ -3,6 +3,8 @@
 The other processes of an installation stand still meanwhile. `limit` is the sum of what can't be left out: the HTTP server
 with an application that reads the body and answers (as loaded as the gateway), msgspec's decoding and encoding, zstd,
 and aiokafka's send of a record, by as many requests as shared one.
+
+Where it is installed, OpenTelemetry's Collector takes the same lines to the same Kafka afterwards.
 """
 
 from __future__ import annotations
@@ -31,9 +33,13 @@ from mockupaws.runtime.kafka import start_producer, topic_name
 from mockupaws.runtime.settings import PREFIX
 from mockupaws.schemas.requests import Entry, IngestRequest, encode_request
 from mockupaws.schemas.topics import REQUESTS
+from tests.benchmarks.collector_peer import TOPIC as COLLECTOR_TOPIC
+from tests.benchmarks.collector_peer import collector_is_installed, collector_peer
 from tests.benchmarks.load_generator import Outcome, Plan
 from tests.benchmarks.log_lines import make_bodies
+from tests.benchmarks.make_topic import make_topic
 from tests.benchmarks.measure_rate import machine, percentile
+from tests.benchmarks.request_forms import FormName
 from tests.running_stack import RunningStack, free_ports, running_stack, wait_until
 
 RUNNING = ("gateway", "kafka", "postgres", "valkey")
@@ -71,8 +77,11 @@ class Cost(msgspec.Struct):
     kafka_us: float
 
 
-def measure(load: Load, url: str, api_key: str, scenario_id: str, gateway: int, kafka: int) -> Cost:
-    plan = Plan(url, None, api_key, scenario_id, load.rate * load.lines, load.seconds, load.lines, load.connections)
+def measure(
+    load: Load, url: str, api_key: str, scenario_id: str, gateway: int, kafka: int, form: FormName = "mockupaws"
+) -> Cost:
+    rate = load.rate * load.lines
+    plan = Plan(url, None, api_key, scenario_id, rate, load.seconds, load.lines, load.connections, form)
     before, started = (_cpu(gateway), _cpu(kafka)), time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.load_generator", msgspec.json.encode(plan).decode()],
@@ -212,15 +221,29 @@ def bench(stack: RunningStack) -> None:
             if cost.outcome.errors:
                 print(f"errors: {cost.outcome.errors}")
             print(_row(load, cost, limit, together), flush=True)
+        if collector_is_installed():
+            _bench_collector(stack, pids["kafka"])
     print(f"\naiokafka's send of a record: {send:.0f} µs")
 
 
-def _row(load: Load, cost: Cost, limit: float, together: float) -> str:
+def _bench_collector(stack: RunningStack, kafka: int) -> None:
+    asyncio.run(make_topic(stack, COLLECTOR_TOPIC))
+    with collector_peer(stack) as (url, collector):
+        for load in LOADS:
+            if load.lines > 1:
+                cost = measure(load, url, "none", "none", collector, kafka, "otlp")
+                if cost.outcome.errors:
+                    print(f"errors: {cost.outcome.errors}")
+                print(_row(msgspec.structs.replace(load, name=f"Collector: {load.name}"), cost, None, 1.0), flush=True)
+
+
+def _row(load: Load, cost: Cost, limit: float | None, together: float) -> str:
     acks = " / ".join(f"{percentile(cost.outcome.ack_ms, share):,.0f}" for share in (50, 95, 99))
     rate = cost.outcome.requests / (load.seconds + cost.outcome.ack_ms[-1] / 1000)
+    limits = "| |" if limit is None else f"| {limit:,.0f} | {cost.gateway_us / limit:.1f} |"
     return (
-        f"| {load.name} | {rate:,.0f} | {acks} | {cost.gateway_us:,.0f} | {cost.gateway_us / load.lines:,.1f} | {limit:,.0f} "
-        f"| {cost.gateway_us / limit:.1f} | {together:,.1f} | {cost.kafka_us:,.0f} |"
+        f"| {load.name} | {rate:,.0f} | {acks} | {cost.gateway_us:,.0f} | {cost.gateway_us / load.lines:,.1f} {limits}"
+        f" {together:,.1f} | {cost.kafka_us:,.0f} |"
     )
 
 

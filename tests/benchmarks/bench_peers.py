@@ -3,7 +3,8 @@
 Ours and the naive pipeline (FastAPI, a record per line, `re`, tiktoken, executemany) get rising arrival rates over the
 same HTTP load generator, until one isn't held: the highest that was, and what a line costs there. rsyslog, where it is
 installed with its Kafka and Postgres modules, gets the same lines over TCP as fast as it takes them, without answers;
-it analyses nothing. Printed: lines/s, CPU µs a line (servers included, the load generator left out), and ratios.
+it analyses nothing. So does Karapace with Kafka Connect, where it is installed (tests/benchmarks/karapace_peer.py says
+what that takes), over HTTP at rising rates. Printed: lines/s, CPU µs a line (servers included, the load generator left out), and ratios.
 """
 
 from __future__ import annotations
@@ -24,15 +25,18 @@ from pathlib import Path
 import asyncpg
 import httpx
 import msgspec
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.benchmarks.end_to_end import Ours
+from tests.benchmarks.karapace_peer import TOPIC as KARAPACE_TOPIC
+from tests.benchmarks.karapace_peer import karapace_is_installed, karapace_peer
 from tests.benchmarks.load_generator import Plan
+from tests.benchmarks.make_topic import make_topic
 from tests.benchmarks.measure_rate import RateResult, System, machine, print_rate, run_rate
 from tests.benchmarks.rsyslog_peer import RsyslogResult, measure_rsyslog, rsyslog_is_installed
 from tests.running_stack import RunningStack, free_ports, running_stack
 
 OUR_RATES = (20_000, 24_000, 28_000, 32_000, 36_000, 40_000, 48_000)
+KARAPACE_RATES = (2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000)
 NAIVE_RATES = (4_000, 5_000, 6_000, 7_000, 8_000, 10_000, 12_000)
 _NAIVE_TABLE = """
     CREATE TABLE naive_logs (
@@ -100,15 +104,6 @@ async def naive_peer(stack: RunningStack, connection: asyncpg.Connection[asyncpg
             await process.wait()
 
 
-async def make_topic(stack: RunningStack, name: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=stack.settings.kafka_bootstrap_servers)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(name, stack.settings.kafka_partitions, 1)])
-    finally:
-        await admin.close()
-
-
 async def highest_held(system: System, rates: Sequence[int], seconds: float) -> RateResult | None:
     """None where not even the first was."""
     held = None
@@ -126,6 +121,8 @@ class PeersResult(msgspec.Struct):
     machine: str
     ours: RateResult
     naive: RateResult
+    karapace: RateResult | None
+    """None: it isn't installed, or held not even the lowest rate."""
     rsyslog: RsyslogResult | None
     """None: it isn't installed."""
 
@@ -142,7 +139,15 @@ async def run(stack: RunningStack, seconds: float) -> PeersResult:
         async with naive_peer(stack, connection) as peer:
             await run_rate(peer, 1_000, 10.0)
             naive = await highest_held(peer, NAIVE_RATES, seconds)
-        rsyslog = None
+        karapace = rsyslog = None
+        if karapace_is_installed():
+            print(
+                "## Karapace, Kafka Connect, Debezium's JDBC sink: a record and a row per line, no analysis", flush=True
+            )
+            await make_topic(stack, KARAPACE_TOPIC)
+            async with karapace_peer(stack, connection) as proxy:
+                await run_rate(proxy, 1_000, 15.0)
+                karapace = await highest_held(proxy, KARAPACE_RATES, seconds)
         if rsyslog_is_installed():
             print("## rsyslog: TCP without answers, no analysis", flush=True)
             await make_topic(stack, "rsyslog-logs")
@@ -152,7 +157,7 @@ async def run(stack: RunningStack, seconds: float) -> PeersResult:
     if ours is None or naive is None:
         raise SystemExit("not even the lowest rate was held: is something else running here?")
     when = datetime.now(UTC).isoformat(timespec="seconds")  # noqa: TID251 (a report's date)
-    return PeersResult(when, machine(), ours, naive, rsyslog)
+    return PeersResult(when, machine(), ours, naive, karapace, rsyslog)
 
 
 def table(result: PeersResult) -> str:
@@ -160,6 +165,9 @@ def table(result: PeersResult) -> str:
         ("mockupAWS", result.ours.committed_per_second, result.ours.cpu_us_per_line),
         ("naive pipeline", result.naive.committed_per_second, result.naive.cpu_us_per_line),
     ]
+    if result.karapace is not None:
+        cost = result.karapace.cpu_us_per_line
+        rows.append(("Karapace, Kafka Connect, no analysis", result.karapace.committed_per_second, cost))
     if result.rsyslog is not None:
         rows.append(("rsyslog, no analysis", result.rsyslog.lines_per_second, result.rsyslog.cpu_us_per_line))
     _, rate, cost = rows[0]

@@ -20,6 +20,7 @@ import uvloop
 
 from tests.benchmarks.http_connections import Answer, Connections
 from tests.benchmarks.log_lines import LINES_IN_BODY, make_bodies
+from tests.benchmarks.request_forms import FORMS, FormName
 
 _DISTINCT_LINES = 6_400
 _PROBES_PER_SECOND = 4
@@ -29,6 +30,8 @@ _PROBES_AT_ONCE = 100
 _PROBE_LIMIT_SECONDS = 120.0
 _LEAST_SLEEP_SECONDS = 0.0005
 _BURST = 32
+_ACCEPTED = (200, 202)
+"""Peers answer 200."""
 _TO_BE_SENT_LATER = (429, 503)
 
 
@@ -44,6 +47,8 @@ class Plan(msgspec.Struct, frozen=True):
     lines_in_request: int = LINES_IN_BODY
     connections: int = 512
     """At most."""
+    form: FormName = "mockupaws"
+    """How the system takes lines."""
 
 
 class Outcome(msgspec.Struct):
@@ -64,11 +69,12 @@ class LoadGenerator:
         self._plan = plan
         self._gateway = Connections(plan.ingest_url, plan.connections)
         self._api = Connections(plan.api_url) if plan.api_url is not None else None
+        form, lines = FORMS[plan.form], plan.lines_in_request
         self._requests = [
-            f"POST /api/v1/ingest HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {plan.api_key}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            f"POST {form.path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {plan.api_key}\r\n"
+            f"Content-Type: {form.content_type}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
             + body
-            for body in make_bodies(plan.scenario_id, _DISTINCT_LINES // plan.lines_in_request, plan.lines_in_request)
+            for body in make_bodies(plan.scenario_id, _DISTINCT_LINES // lines, lines, form=plan.form)
         ]
         self._outcome = Outcome(0, 0, {}, [], [], 0.0, 0.0)
         self._errors: Counter[str] = Counter()
@@ -116,7 +122,7 @@ class LoadGenerator:
         if isinstance(answer, Exception):
             self._errors[type(answer).__name__] += 1
             return
-        if answer.status != 202:
+        if answer.status not in _ACCEPTED:
             says_when = answer.status not in _TO_BE_SENT_LATER or b"\r\nretry-after:" in answer.head
             self._errors[f"HTTP {answer.status}{'' if says_when else ' without Retry-After'}"] += 1
             return

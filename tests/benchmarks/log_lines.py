@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
+
+from tests.benchmarks.request_forms import FORMS, FormName, encode
 
 LINES_IN_BODY = 100
 _PERSONAL_SHARE = 0.3
@@ -66,13 +67,9 @@ def make_log(choose: random.Random) -> dict[str, object]:
     }
 
 
-def make_bodies(scenario_id: str, count: int, lines: int = LINES_IN_BODY, seed: int = 7) -> list[bytes]:
+def make_bodies(
+    scenario_id: str, count: int, lines: int = LINES_IN_BODY, seed: int = 7, form: FormName = "mockupaws"
+) -> list[bytes]:
     """Request bodies of so many lines each."""
     choose = random.Random(seed)
-    return [
-        json.dumps(
-            {"scenario_id": scenario_id, "logs": [make_log(choose) for _ in range(lines)]},
-            separators=(",", ":"),
-        ).encode()
-        for _ in range(count)
-    ]
+    return [encode(FORMS[form], scenario_id, [make_log(choose) for _ in range(lines)]) for _ in range(count)]
