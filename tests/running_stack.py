@@ -26,6 +26,8 @@ from mockupaws.runtime.settings import PREFIX, Settings
 
 COMMAND_SECONDS = 240.0
 POLL_SECONDS = 0.05
+_COUNT_SECONDS = 600.0
+"""Tens of millions of lines are counted after an hour's benchmark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class RunningStack:
         return asyncio.run(self._counts(uuid.UUID(scenario_id)))
 
     async def _counts(self, scenario_id: uuid.UUID) -> StoredCounts:
-        connection = await asyncpg.connect(self.settings.postgres_owner_url, timeout=10, command_timeout=60)
+        connection = await asyncpg.connect(self.settings.postgres_owner_url, timeout=10, command_timeout=_COUNT_SECONDS)
         try:
             row = await connection.fetchrow(
                 """
