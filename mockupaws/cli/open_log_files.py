@@ -58,6 +58,13 @@ def open_raw(name: str) -> Iterator[BufferedReader]:
         yield raw
 
 
+def is_packed(path: Path) -> bool:
+    """Whether the file begins as one that is compressed, or an archive."""
+    with path.open("rb") as raw:
+        head = raw.read(_HEAD_BYTES)
+    return head.startswith((_GZIP_MAGIC, _ZSTD_MAGIC, _BZIP2_MAGIC, _XZ_MAGIC, *_ARCHIVES))
+
+
 def inflated(raw: BufferedReader, name: str) -> Stream:
     """The stream's content as UTF-8, as far as it is text. Raises UnreadableFileError for archives."""
     head = raw.peek(_HEAD_BYTES)

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mockupaws.cli.visible_text import visible
 from mockupaws.cost_model.bill import Bill
 from mockupaws.cost_model.pattern_costs import PatternCost
 from mockupaws.cost_model.price_usage import Amounts, Estimate, LineItem, UnpricedItem
@@ -72,7 +73,7 @@ def render_patterns(patterns: list[PatternCost]) -> RenderableType:
         column.justify = "right"
     for pattern in patterns:
         shares = (pattern.share_of_cost, pattern.share_of_entries, pattern.share_of_tokens)
-        table.add_row(*(f"{share:.1%}" for share in shares), Text(pattern.template or "(all other lines)"))
+        table.add_row(*(f"{share:.1%}" for share in shares), Text(visible(pattern.template) or "(all other lines)"))
     return table
 
 

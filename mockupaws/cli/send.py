@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from mockupaws.cli.batch_entries import Batch, Batcher
 from mockupaws.cli.client_settings import ClientSettings, read_demo_file
 from mockupaws.cli.follow_log_files import FollowedFile
-from mockupaws.cli.open_log_files import UnreadableFileError
+from mockupaws.cli.open_log_files import UnreadableFileError, is_packed
 from mockupaws.cli.read_log_files import (
     Chunk,
     EntryReader,
@@ -123,7 +123,9 @@ def send(
     console = Console(stderr=True)
     flags = {"ingest_url": ingest_url, "api_url": api_url, "api_key": api_key, "scenario_id": scenario}
     try:
-        _check_files(files, follow)
+        check_files(files, follow)
+        for name in (name for name in files if follow and not Path(name).exists()):
+            console.print(f"{name} doesn't exist yet: it is read once it does", markup=False)
         demo_text = read_demo_file(Path(os.environ.get("MOCKUPAWS_HOME", ".mockupaws")))
         settings = ClientSettings.resolve(flags, os.environ, demo_text)
     except PipelineError as error:
@@ -196,12 +198,18 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal)
 
 
-def _check_files(files: list[str], follow: bool) -> None:
+def check_files(files: list[str], follow: bool) -> None:
+    """Before anything is sent. Raises PipelineError."""
     for name in files:
-        if name != "-" and not follow and not Path(name).is_file():
-            raise PipelineError(f"{name} is no readable file")
         if name == "-" and follow:
             raise PipelineError("--follow is for files; standard input is read to its end anyway")
+        path = Path(name)
+        if name == "-" or (follow and not path.exists()):
+            continue
+        if not path.is_file() or not os.access(path, os.R_OK):
+            raise PipelineError(f"{name} is no readable file")
+        if follow and is_packed(path):
+            raise PipelineError(f"{name} is compressed, so it doesn't grow: send it without --follow")
 
 
 def _size_of(files: list[str]) -> int | None:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from mockupaws.cli.client_settings import ClientSettings, read_demo_file
 from mockupaws.cli.ship_batches import RETRIED_STATUS, describe_answer, seconds_of
+from mockupaws.cli.visible_text import visible
 from mockupaws.runtime.errors import PipelineError
 
 _SILENCE_SECONDS = 60.0
@@ -112,9 +113,9 @@ def read_events(lines: Iterable[str]) -> Iterator[ServerEvent]:
 
 def render_line(line: TailedLine) -> Text:
     text = Text(f"{line.received_at} ", style="dim")
-    text.append(f"{line.level or '-':<5} ", style=_STYLE_OF_LEVEL.get(line.level.lower(), "default"))
-    text.append(f"{line.source or '-'} ", style="cyan")
-    text.append(line.message, style="default")
+    text.append(f"{visible(line.level) or '-':<5} ", style=_STYLE_OF_LEVEL.get(line.level.lower(), "default"))
+    text.append(f"{visible(line.source) or '-'} ", style="cyan")
+    text.append(visible(line.message), style="default")
     if line.pii_types:
         text.append(f"  [{', '.join(line.pii_types)}]", style="magenta")
     return text

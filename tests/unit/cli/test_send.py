@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
+
+import pytest
 
 from mockupaws.cli.batch_entries import Batcher
 from mockupaws.cli.open_log_files import BLOCK_BYTES
-from mockupaws.cli.send import FileReading
+from mockupaws.cli.send import FileReading, check_files
+from mockupaws.runtime.errors import PipelineError
 
 NOW_US = 1_795_500_000_000_000  # November 2026
 SCENARIO = "01a216b0-c84d-7d7c-b75c-8a25ddcd3745"
@@ -38,3 +42,20 @@ def test_files_that_were_read_to_their_end_leave_nothing(tmp_path: Path) -> None
     assert sum(batch.entries for batch in batches) == 5
     reading.stop.set()
     assert reading.unread == ""
+
+
+def test_files_are_looked_at_before_anything_is_sent(tmp_path: Path) -> None:
+    packed = tmp_path / "a.log.gz"
+    packed.write_bytes(gzip.compress(b"x\n"))
+    good = written(tmp_path, "a.log", 1)
+    check_files([good, str(packed), "-"], follow=False)
+    check_files([good, str(tmp_path / "later.log")], follow=True)
+    for names, follow, why in (
+        ([good, str(tmp_path / "none.log")], False, "none.log is no readable file"),
+        ([good, str(tmp_path)], False, "no readable file"),
+        ([str(tmp_path)], True, "no readable file"),
+        ([str(packed)], True, "compressed"),
+        (["-"], True, "--follow is for files"),
+    ):
+        with pytest.raises(PipelineError, match=why):
+            check_files(names, follow)

@@ -161,7 +161,7 @@ async def test_an_api_that_cannot_be_asked_for_receipts_is_named() -> None:
             raise httpx.ConnectError("refused")
 
     with pytest.raises(GaveUpError, match=r"can't be asked: ConnectError: refused\).* don't send them again"):
-        await ship(Servers(answer), patience=IMPATIENCE)
+        await ship(Servers(answer), patience=Patience(receipts_seconds=4.0))
 
 
 async def test_rejected_and_dead_lettered_lines_are_told_apart() -> None:
