@@ -254,11 +254,12 @@ async def check_gateway_and_api(patient: Patient) -> list[Finding]:
     async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
         for variable, host, port in _public_ports(patient.settings):
             answer = await client.get(f"http://{host}:{port}/health/ready")
+            now_us = SystemClock().now_us()  # not the time all this began: checks before may have waited long
             name = variable.split("_")[1].lower()
             verdict: Verdict = "ok" if answer.status_code == 200 else "fail"
             findings.append(Finding(verdict, f"{name} on port {port}: {answer.text.strip()[:200]}"))
             if "Date" in answer.headers:
-                findings.append(check_clock(name, parsedate_to_datetime(answer.headers["Date"]), patient.now_us))
+                findings.append(check_clock(name, parsedate_to_datetime(answer.headers["Date"]), now_us))
     return findings
 
 

@@ -11,6 +11,8 @@ from msgspec import inspect
 
 _REFUSAL = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[[^\]]*\]")
+_TIME = "2026-11-26T05:00:00Z"
+"""With Z: the plus of another zone is a space in a query that isn't escaped."""
 _NAMED = 40
 """Names of fields that a message lists, at most."""
 
@@ -37,6 +39,8 @@ def _hint(what: str, expected: list[inspect.Type]) -> str:
     if " matching regex " in what:
         examples = [str(example) for each in expected for example in _examples(each)]
         return _listed("; such as ", examples)
+    if "datetime" in what:
+        return _listed("; such as ", [_TIME])
     return ""
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from mockupaws.cli.doctor import (
     Patient,
     check_clock,
+    check_gateway_and_api,
     check_partitions,
     check_python,
     check_retention,
@@ -84,3 +87,24 @@ async def test_a_wrong_setting_is_named() -> None:
     findings = await examine({"MOCKUPAWS_GATEWAY_PROT": "1"}, NOW_US)
     assert findings[-1].verdict == "fail"
     assert "MOCKUPAWS_GATEWAY_PROT" in findings[-1].what
+
+
+class _Ready(BaseHTTPRequestHandler):
+    """Sends a Date header, as BaseHTTPRequestHandler does."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+async def test_clocks_are_compared_when_the_answer_comes_however_long_the_checks_before_took() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Ready) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings = Settings(gateway_port=server.server_port, api_port=server.server_port)
+        findings = await check_gateway_and_api(patient(settings))
+        server.shutdown()
+    assert [finding.verdict for finding in findings] == ["ok"] * 4

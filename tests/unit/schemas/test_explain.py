@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,6 +16,7 @@ class Part(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     kind: Literal["one", "two"] | None = None
     steps: list[Annotated[str, Meta(pattern="^[1-9]m$", examples=["5m"])]] = []
     others: dict[str, Part] = {}
+    since: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class Whole(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -30,12 +32,23 @@ class Empty(msgspec.Struct, forbid_unknown_fields=True):
     ("document", "message"),
     [
         ({"form": 1}, "Object contains unknown field `form`; it takes `from`, `part`"),
-        ({"part": {"x": 1}}, "Object contains unknown field `x`; it takes `kind`, `steps`, `others` - at `$.part`"),
+        (
+            {"part": {"x": 1}},
+            "Object contains unknown field `x`; it takes `kind`, `steps`, `others`, `since` - at `$.part`",
+        ),
         ({"part": {"kind": "three"}}, "Invalid enum value 'three'; use `one`, `two` - at `$.part.kind`"),
         ({"part": {"steps": ["0m"]}}, "Expected `str` matching regex '^[1-9]m$'; such as `5m` - at `$.part.steps[0]`"),
         (
             {"part": {"others": {"a": {"kind": ""}}}},
             "Invalid enum value ''; use `one`, `two` - at `$.part.others[...].kind`",
+        ),
+        (
+            {"part": {"since": "2026-11-26"}},
+            "Invalid RFC3339 encoded datetime; such as `2026-11-26T05:00:00Z` - at `$.part.since`",
+        ),
+        (
+            {"part": {"since": "2026-11-26T05:00:00"}},
+            "Expected `datetime` with a timezone component; such as `2026-11-26T05:00:00Z` - at `$.part.since`",
         ),
         ({"from": "x"}, "Expected `int | null`, got `str` - at `$.from`"),
     ],
