@@ -14,7 +14,7 @@ from mockupaws.archive.anchor_audit import AnchorError, find_anchors
 from mockupaws.archive.object_store import ObjectStore, open_store
 from mockupaws.cli.operated_settings import operated_settings
 from mockupaws.runtime.audit import Anchor, ChainVerifier, Verdict, stored_entry
-from mockupaws.runtime.errors import RetriableError
+from mockupaws.runtime.errors import PermanentError, RetriableError
 from mockupaws.runtime.settings import Settings
 
 audit = typer.Typer(no_args_is_help=True, help="Checks the log of who did what.")
@@ -22,6 +22,10 @@ audit = typer.Typer(no_args_is_help=True, help="Checks the log of who did what."
 _CONNECT_SECONDS = 10
 _STATEMENT_SECONDS = 60
 _AT_ONCE = 1000
+
+
+class UnknownTenantError(PermanentError):
+    """Nothing of such a tenant is there, or ever was."""
 
 
 class AuditUnreachableError(RetriableError):
@@ -59,6 +63,8 @@ async def _verify(settings: Settings, tenant: UUID | None) -> bool:
         ) if tenant is None else [{"id": tenant}]  # fmt: skip
         for row in tenants:
             verdict, anchored = await verify_chain(connection, store, settings.audit_key, row["id"])
+            if tenant and not (verdict.entries or verdict.first_bad is not None or await _is_known(connection, tenant)):
+                raise UnknownTenantError(f"there is no tenant {tenant}; `mockupaws tenants list` shows them")
             if verdict.first_bad is None:
                 until = f"anchored to {anchored}" if anchored else "not anchored yet"
                 typer.echo(f"{row['id']}  ok    {verdict.entries:,} entries, {until}")
@@ -68,6 +74,10 @@ async def _verify(settings: Settings, tenant: UUID | None) -> bool:
     finally:
         await connection.close()
     return bad
+
+
+async def _is_known(connection: asyncpg.Connection[asyncpg.Record], tenant: UUID) -> bool:
+    return await connection.fetchval("SELECT 1 FROM tenants WHERE id = $1", tenant) is not None
 
 
 async def verify_chain(

@@ -16,7 +16,11 @@ from mockupaws.archive.replay.choose_requests import ReplayRange
 from mockupaws.archive.replay.replay_requests import ReplayTotals, replay_requests
 from mockupaws.cli.operated_settings import operated_settings
 from mockupaws.cli.record_in_audit_log import record_as_operator, tenants_of_scenario
-from mockupaws.runtime.settings import Settings
+from mockupaws.runtime.errors import PermanentError
+
+
+class UnknownScenarioError(PermanentError):
+    """A slip in the id would pass for a range without requests."""
 
 
 def replay(
@@ -31,8 +35,12 @@ def replay(
     if wanted.from_us >= wanted.to_us:
         raise typer.BadParameter("must be later than --from", param_hint="--to")
     settings = operated_settings(os.environ)
+    tenants = asyncio.run(tenants_of_scenario(settings, scenario))
+    if not tenants:
+        raise UnknownScenarioError(f"there is no scenario {scenario}, and never was: nothing was published")
     if not dry_run:
-        asyncio.run(_record(settings, wanted))
+        details = {"from_us": wanted.from_us, "to_us": wanted.to_us}
+        asyncio.run(record_as_operator(settings, tenants, "scenario.replayed", str(scenario), details))
     columns = (TextColumn("reading records"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=None)
@@ -49,12 +57,6 @@ def replay(
     )
     if totals.undecodable:
         typer.echo(f"{totals.undecodable:,} records can't be decoded; they are in the dead letters")
-
-
-async def _record(settings: Settings, wanted: ReplayRange) -> None:
-    details = {"from_us": wanted.from_us, "to_us": wanted.to_us}
-    tenants = await tenants_of_scenario(settings, wanted.scenario_id)
-    await record_as_operator(settings, tenants, "scenario.replayed", str(wanted.scenario_id), details)
 
 
 def parse_time(text: str, option: str) -> int:

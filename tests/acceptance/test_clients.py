@@ -98,6 +98,14 @@ def test_what_an_operator_does_is_in_the_audit_log_which_verifies(stack: Running
     ).json()["entries"]
     assert (log[0]["action"], log[0]["actor"]) == ("scenario.replayed", "operator")
     assert log[0]["address"].startswith("cli:")
+    nowhere = "00000000-0000-0000-0000-000000000007"
+    for slip, what in (
+        (("replay", "--scenario", nowhere, *times), "scenario"),
+        (("audit", "verify", "--tenant", nowhere), "tenant"),
+    ):
+        refused = stack.command(*slip)
+        assert refused.returncode == 2
+        assert f"there is no {what} {nowhere}" in refused.stderr
     verified = stack.command("audit", "verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert " ok " in verified.stdout
