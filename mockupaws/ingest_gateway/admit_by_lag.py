@@ -125,7 +125,8 @@ class LagAdmission:
 
     async def look(self) -> None:
         """Once: how far it is, and what is let in until the next look."""
-        heads = await self._heads()
+        # Where nothing waits, nobody need be asked: an idle gateway leaves Postgres and the brokers alone.
+        heads = await self._heads() if self._backlog.waits else {}
         if time.monotonic() - self._retention_at >= RETENTION_LOOK_SECONDS:
             self._retention_at = time.monotonic()
             used = await self._notes.retention_used()

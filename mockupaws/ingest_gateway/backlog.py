@@ -89,6 +89,11 @@ class Backlog:
         """`heads`: next offset to be stored of each partition. Answers the own bytes stored since the last call."""
         return sum(self._queues.setdefault(number, _Queue()).store(head, now) for number, head in heads.items())
 
+    @property
+    def waits(self) -> bool:
+        """Whether anything isn't known to be stored."""
+        return any(queue.samples for queue in self._queues.values())
+
     def forget(self) -> None:
         """The topic was made anew: its offsets begin again."""
         self._queues.clear()

@@ -1,7 +1,7 @@
 """Keeps the process below its memory limit: what would take it further is refused, and the sender told to come again.
 
-The resident memory is looked at a few times a second; in between, what requests bring is counted against the room that
-was left at the last look, so that a burst can't outrun the sampling.
+While requests come, the resident memory is looked at a few times a second; in between, what they bring is counted
+against the room that was left at the last look, so that a burst can't outrun the sampling.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class MemoryGuard:
         self._newcomers = int(limit * NEWCOMER_SHARE)
         self._room = 0
         self._sheds = False
+        self._in_use = asyncio.Event()
+        """Something was taken since the last look."""
         self._look()
 
     @property
@@ -72,6 +74,7 @@ class MemoryGuard:
 
     def take(self, size: int) -> None:
         """Counts bytes about to be held. Raises RefusedError (503) where there is no room for them."""
+        self._in_use.set()
         self._room -= size
         if self._room < 0:
             raise _overloaded()
@@ -79,8 +82,11 @@ class MemoryGuard:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            if not self.sheds:
+                await self._in_use.wait()
+            self._in_use.clear()
             self._look()
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _look(self) -> None:
         resident = self._process.memory_info().rss

@@ -162,7 +162,7 @@ class Settings:
     """How long a request may wait to be durable, on the brokers or in the spool, before it is answered 503."""
     bundle_linger_seconds: float = 0.025
     """How long the gateway gathers requests of one partition into one record, while they come many at a time."""
-    bundle_max_lines: int = 500
+    bundle_max_lines: int = 1000
     """Lines at which a bundle is sent at once."""
     bundle_max_bytes: int = 1024 * 1024
     """Bytes at which a bundle is sent at once."""

@@ -11,10 +11,12 @@ def test_bytes_wait_until_their_offsets_are_stored() -> None:
     backlog.note_acknowledged(0, 20, 100, 2.0)  # the offsets between are another process's
     backlog.note_acknowledged(1, 5, 50, 3.0)
     assert backlog.waiting(4.0) == (250, 3.0)
+    assert backlog.waits
     assert backlog.note_stored({0: 11, 1: 0}, 4.0) == 100
     assert backlog.waiting(4.0) == (150, 2.0)
     assert backlog.note_stored({0: 30, 1: 6}, 5.0) == 150
     assert backlog.waiting(5.0) == (0, 0.0)
+    assert not backlog.waits
 
 
 def test_within_a_sample_bytes_are_taken_by_offset_and_none_is_lost_to_rounding() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 import psutil
@@ -71,3 +72,14 @@ async def test_what_a_request_held_is_given_back() -> None:
         share.shrink_to(500)  # never more than was taken
     with intake.share() as share:
         share.take(1000)
+
+
+async def test_it_looks_again_once_something_was_taken_and_until_it_sheds_no_more() -> None:
+    guard = MemoryGuard(TEBIBYTE)
+    looking = asyncio.create_task(guard.run())
+    for _ in range(2):
+        guard.take(TEBIBYTE // 4 * 3)
+        assert guard.sheds
+        while guard.sheds:  # what was taken isn't held: the next look finds room
+            await asyncio.sleep(0)
+    looking.cancel()
