@@ -27,7 +27,7 @@ from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.postgres import Connection, load_queries, owner_connection
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import TEXT_BLOCK_FAILURES, get_logger
-from mockupaws.runtime.upkeep import repeat, rest
+from mockupaws.runtime.upkeep import DaysToLookAt, repeat, rest
 
 INTERVAL_SECONDS = 60
 SHARE = 0.25
@@ -76,6 +76,7 @@ class TextFiltering:
         self._clock = SystemClock()
         self._seen: dict[_Day, _Look] = {}
         """Days that are not over, or got lines lately."""
+        self._days = DaysToLookAt()
         self._stop = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -84,18 +85,20 @@ class TextFiltering:
         await repeat(stop, INTERVAL_SECONDS, self._clock, self._filter, _note_failure)
 
     async def _filter(self, now: datetime) -> None:
-        done = await self.run_once(now)
+        done = await self.run_once(now, since=self._days.since(now))
+        self._days.looked(now)
         if done.blocks:
             log.info("texts_filtered", **dataclasses.asdict(done))
 
-    async def run_once(self, now: datetime, seconds: float = _SECONDS_A_RUN) -> Filtered:
-        """Safe to repeat, and to run twice at once: one makes blocks, the other finds nothing to do."""
+    async def run_once(self, now: datetime, seconds: float = _SECONDS_A_RUN, since: datetime | None = None) -> Filtered:
+        """Of the days from `since` on, or all. Safe to repeat, and to run twice at once: one makes blocks, the other
+        finds nothing to do."""
         total = Filtered()
         async with owner_connection(self._settings, "mockupaws-texts", _STATEMENT_SECONDS) as connection:
             until = asyncio.get_running_loop().time() + seconds
-            due = await connection.fetch(_QUERIES["text_days_due"])
+            due = await connection.fetch(_QUERIES["text_days_due"], since)
             days = {_Day(row["tenant_id"], row["scenario_id"], row["day"]): row["changes"] for row in due}
-            self._seen = {day: seen for day, seen in self._seen.items() if day in days}
+            self._seen = {day: seen for day, seen in self._seen.items() if day in days or (since and day.day < since)}
             for day, changes in days.items():
                 seen = self._seen.get(day)
                 if seen is not None and seen.is_done and sum(seen.changes.values()) == changes and day.day + _DAY > now:

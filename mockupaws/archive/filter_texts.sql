@@ -5,12 +5,13 @@
 SELECT pg_try_advisory_xact_lock(7811327);
 
 -- name: text_days_due
--- Days that have lines which may stand in no block, the newest first: those are asked for.
+-- Days since $1 (null: all) that have lines which may stand in no block, the newest first: those are asked for.
 SELECT h.tenant_id, h.scenario_id, h.day, h.changes
 FROM (
     SELECT tenant_id, scenario_id, date_trunc('day', hour, 'UTC') AS day, sum(changes)::bigint AS changes
     FROM scenario_hours
-    WHERE hour >= (SELECT min(lower_bound) FROM partition_bounds WHERE parent_table = 'scenario_logs')
+    WHERE hour >= coalesce($1::timestamptz, (SELECT min(lower_bound) FROM partition_bounds
+                                             WHERE parent_table = 'scenario_logs'))
     GROUP BY 1, 2, 3
 ) AS h
 LEFT JOIN scenario_text_days AS d ON d.scenario_id = h.scenario_id AND d.day = h.day
@@ -38,10 +39,10 @@ DELETE FROM scenario_text_blocks WHERE scenario_id = $1 AND since = ANY ($2::tim
 -- name: read_lines
 -- Up to $4 lines of scenario $1 received from $2 to before $3, and all that came at the same moment as the last: when, as
 -- bytes, and whatever may be searched for in them, a NUL between each two. Marks of values stand in source and level, too.
--- A line with long attributes is only a byte that no text has.
+-- (91 is '['). A line with long attributes is only a byte that no text has.
 SELECT count(*) AS lines, max(received_at) AS last_at, string_agg(timestamptz_send(received_at), '') AS received_at,
        string_agg(CASE WHEN octet_length(attributes) > 4000 THEN '\xff'::bytea
-                       WHEN starts_with(source, '[') OR starts_with(level, '[')
+                       WHEN ascii(source) = 91 OR ascii(level) = 91
                            THEN textsend(concat_ws(E'\n', message_preview, attributes, source, level))
                        WHEN attributes IS NULL THEN textsend(message_preview)
                        ELSE textsend(message_preview || E'\n' || attributes) END, '\x00') AS texts

@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import asyncpg
 
@@ -20,7 +21,7 @@ from mockupaws.runtime.clock import SystemClock
 from mockupaws.runtime.postgres import load_queries, owner_connection
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import FOLD_FAILURES, get_logger
-from mockupaws.runtime.upkeep import repeat
+from mockupaws.runtime.upkeep import DaysToLookAt, repeat
 
 INTERVAL_SECONDS = 60
 _HOURS_AT_ONCE = 500
@@ -43,11 +44,12 @@ class Folded:
     facet_hours: int
 
 
-async def fold_rollups(settings: Settings, now: datetime) -> Folded:
-    """One run. Safe to repeat, and to run twice at once: one folds, the other finds nothing to do."""
+async def fold_rollups(settings: Settings, now: datetime, since: datetime | None = None) -> Folded:
+    """One run, which looks for days to fold from `since` on, or for any. Safe to repeat, and to run twice at once: one
+    folds, the other finds nothing to do."""
     async with owner_connection(settings, "mockupaws-fold", _STATEMENT_SECONDS) as connection:
         hours = await _repeat(connection, _fold_hours, now, _HOURS_AT_ONCE)
-        days = await _repeat(connection, _fold_days, now, _DAYS_AT_ONCE)
+        days = await _repeat(connection, partial(_fold_days, since), now, _DAYS_AT_ONCE)
         facet_hours = await _repeat(connection, _fold_facets, now, _HOURS_AT_ONCE)
         return Folded(hours, days, facet_hours)
 
@@ -56,13 +58,15 @@ class Folding:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._clock = SystemClock()
+        self._days = DaysToLookAt()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`. What fails is counted, logged and tried again: readers are slower meanwhile, never wrong."""
         await repeat(stop, INTERVAL_SECONDS, self._clock, self._fold, _note_failure)
 
     async def _fold(self, now: datetime) -> None:
-        done = await fold_rollups(self._settings, now)
+        done = await fold_rollups(self._settings, now, self._days.since(now))
+        self._days.looked(now)
         if done.hours or done.days:
             log.info("rollups_folded", **dataclasses.asdict(done))
 
@@ -95,8 +99,10 @@ async def _fold_hours(connection: asyncpg.Connection[asyncpg.Record], now: datet
     return len(due)
 
 
-async def _fold_days(connection: asyncpg.Connection[asyncpg.Record], now: datetime, at_once: int) -> int:
-    due = await connection.fetch(_QUERIES["days_due"], now, at_once)
+async def _fold_days(
+    since: datetime | None, connection: asyncpg.Connection[asyncpg.Record], now: datetime, at_once: int
+) -> int:
+    due = await connection.fetch(_QUERIES["days_due"], now, at_once, since)
     if due:
         scenarios, days = [row["scenario_id"] for row in due], [row["day"] for row in due]
         await connection.execute(_QUERIES["clear_days"], scenarios, days)

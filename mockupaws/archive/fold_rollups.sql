@@ -36,11 +36,12 @@ FROM unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) AS due (scenario_id, ho
 WHERE h.scenario_id = due.scenario_id AND h.hour = due.hour;
 
 -- name: days_due
--- Up to $2 days that ended before $1, all of whose hours are folded, and that have changed since they were folded.
+-- Up to $2 days from $3 on (null: any) that ended before $1, all of whose hours are folded, and that have changed since they
+-- were folded.
 SELECT h.tenant_id, h.scenario_id, date_trunc('day', h.hour, 'UTC') AS day, sum(h.changes)::bigint AS changes
 FROM scenario_hours AS h
 LEFT JOIN scenario_days AS d ON d.scenario_id = h.scenario_id AND d.day = date_trunc('day', h.hour, 'UTC')
-WHERE h.hour < date_trunc('day', $1::timestamptz, 'UTC')
+WHERE h.hour < date_trunc('day', $1::timestamptz, 'UTC') AND ($3::timestamptz IS NULL OR h.hour >= $3)
 GROUP BY 1, 2, 3, d.folded
 HAVING bool_and(h.folded = h.changes) AND sum(h.changes) IS DISTINCT FROM d.folded
 ORDER BY 3 DESC, 2

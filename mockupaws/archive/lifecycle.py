@@ -71,7 +71,9 @@ async def maintain(settings: Settings, now: datetime) -> Done:
         made = await _make_partitions(connection, queries, settings, now.astimezone(UTC).date())
         forgotten = await _forget(connection, queries, now - timedelta(days=settings.applied_request_days))
         await connection.execute(queries["forget_sign_ins"])
-        await connection.execute(queries["forget_text_blocks"])
+        await connection.execute(
+            queries["forget_text_blocks"], await connection.fetchval(queries["first_day_of_lines"])
+        )
         patterns = await connection.fetchval(queries["forget_patterns"], now - timedelta(days=PATTERN_DAYS))
         await _anchor_audit(connection, settings, now)
         return Done(made, forgotten, patterns, await _sweep_orphans(connection, settings, now))

@@ -24,7 +24,7 @@ _CODES = bytes(
     for byte in range(256)
 )
 """0: in no piece; 1 to 26: a letter, small or large; 27 to 36: a digit."""
-_STRETCH = 1 << 14
+_STRETCH = 3 << 13
 """Bytes that are looked at together."""
 _LOWERED_TO_ASCII = (("\u212a".encode(), b"k"), ("\u0130".encode(), b"i"))
 """The Kelvin sign and the dotted I: Postgres makes small letters of ASCII of them."""

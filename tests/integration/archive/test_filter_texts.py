@@ -212,7 +212,9 @@ async def test_what_is_still_coming_is_left_and_what_was_erased_is_forgotten(
     long = Line(chosen, FIRST)
     long.attributes = {"request": "x" * 5000 + "quarantined-at-the-end"}
     await store(owner, demo, [long])
-    await filtering.run_once(FIRST + timedelta(days=4))
+    later = FIRST + timedelta(days=4)
+    assert await filtering.run_once(later, since=FIRST + timedelta(days=1)) == filter_texts.Filtered()  # not asked for
+    assert (await filtering.run_once(later)).lines > 0
     asked = LogQuery(attributes=json.dumps(long.attributes))
     assert await search(pool, demo, asked) == [long.id]
 
@@ -221,11 +223,13 @@ async def test_what_is_still_coming_is_left_and_what_was_erased_is_forgotten(
         await owner.fetchval(load_queries("mockupaws.archive", "filter_texts.sql")["lock_text_blocks"])
         await store(owner, demo, [Line(chosen, FIRST)])
     assert await owner.fetchval("SELECT count(*) FROM scenario_text_blocks") > 0
-    await owner.execute(load_queries("mockupaws.archive", "lifecycle.sql")["forget_text_blocks"])
+    lifecycle = load_queries("mockupaws.archive", "lifecycle.sql")
+    first_day = await owner.fetchval(lifecycle["first_day_of_lines"])
+    await owner.execute(lifecycle["forget_text_blocks"], first_day)
     assert await owner.fetchval("SELECT count(*) FROM scenario_text_blocks") > 0  # their lines are there
     await owner.execute("UPDATE scenario_text_blocks SET since = since - interval '10 years'")
     await owner.execute("UPDATE scenario_text_days SET day = day - interval '10 years'")
-    await owner.execute(load_queries("mockupaws.archive", "lifecycle.sql")["forget_text_blocks"])
+    await owner.execute(lifecycle["forget_text_blocks"], first_day)
     assert await owner.fetchval("SELECT count(*) FROM scenario_text_blocks") == 0
     assert await owner.fetchval("SELECT count(*) FROM scenario_text_days") == 0
 

@@ -112,6 +112,7 @@ async def test_any_window_is_exact_whatever_is_folded(settings: Settings) -> Non
             await publish_requests(settings, *late)
             await until_equal(settings, STORED, lines + 5)
             assert (await served())[0] == 4  # two days, and two hours of the day that has changed
+            assert (await fold_rollups(settings, now, since=now)).days == 0  # not asked for
             assert (await fold_rollups(settings, now)).days == 1
             assert await served() == folded
 

@@ -184,8 +184,12 @@ def statements(tenant_id: uuid.UUID, scenario_id: uuid.UUID, day: datetime) -> d
         # What has changed stands in each row, and is updated again and again: an index on it would cost the sinks their
         # updates in place. One process reads all rows, a minute apart.
         "archive/fold_rollups.sql:hours_due": owner(end, 100, uses=frozenset(), whole="scenario_hours"),
-        "archive/fold_rollups.sql:days_due": owner(end, 100, uses=frozenset(), whole="scenario_hours scenario_days"),
-        "archive/filter_texts.sql:text_days_due": owner(uses=frozenset(), whole="scenario_hours scenario_text_days"),
+        "archive/fold_rollups.sql:days_due": owner(
+            end, 100, None, uses=frozenset(), whole="scenario_hours scenario_days"
+        ),
+        "archive/filter_texts.sql:text_days_due": owner(
+            None, uses=frozenset(), whole="scenario_hours scenario_text_days"
+        ),
         "archive/fold_rollups.sql:clear_hours": owner(*folding, uses=summaries),
         "archive/fold_rollups.sql:fold_hours": owner(*folding, day, end, uses=metrics),
         "archive/fold_rollups.sql:mark_hours": owner(*folding, [3, 3], uses=hours),
@@ -211,7 +215,7 @@ def statements(tenant_id: uuid.UUID, scenario_id: uuid.UUID, day: datetime) -> d
         ),
         "archive/lifecycle.sql:known_objects": owner(["a/b"], uses=frozenset({"archive_objects_pkey"})),
         "archive/lifecycle.sql:forget_text_blocks": owner(
-            uses=frozenset(), whole="scenario_text_blocks scenario_text_days"
+            day - timedelta(days=82), uses=frozenset(), whole="scenario_text_blocks scenario_text_days"
         ),
         "maintenance/budgets.sql:take_alerts": owner(
             end, 10, uses=frozenset({"budget_alerts_to_send"}), whole="budgets"
