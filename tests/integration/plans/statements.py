@@ -214,6 +214,7 @@ def statements(tenant_id: uuid.UUID, scenario_id: uuid.UUID, day: datetime) -> d
             day, end, 100, uses=frozenset({"archive_objects_by_age"})
         ),
         "archive/lifecycle.sql:known_objects": owner(["a/b"], uses=frozenset({"archive_objects_pkey"})),
+        "archive/lifecycle.sql:first_day_of_lines": owner(uses=frozenset()),
         "archive/lifecycle.sql:forget_text_blocks": owner(
             day - timedelta(days=82), uses=frozenset(), whole="scenario_text_blocks scenario_text_days"
         ),
