@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections import Counter
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
@@ -135,6 +137,8 @@ def estimate(
             if told := measured.counts.peculiarities():
                 console.print(f"Of the lines: {told}.", markup=False)
             console.print(render_pii(quantities))
+            if measured.minutes and hours is None:
+                console.print(_span_text(measured.minutes), markup=False)
             console.print(render_sizes(quantities))
             console.print(render_profile(measured.profile(quantities)))
             console.print(render_bill(costs))
@@ -151,6 +155,11 @@ def estimate(
             console.print(f"kept as {snapshot.estimate_id} in {save}", markup=False)
     if comparison is not None and comparison.exceeded:
         raise typer.Exit(3)
+
+
+def _span_text(minutes: Counter[int]) -> str:
+    first, last = (f"{datetime.fromtimestamp(minute, UTC):%Y-%m-%d %H:%M}" for minute in (min(minutes), max(minutes)))
+    return f"The lines' own times go from {first} to {last} UTC; --hours H takes another span."
 
 
 def _percent(text: str | None, baseline: Path | None) -> Decimal | None:

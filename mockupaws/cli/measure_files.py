@@ -15,6 +15,7 @@ from itertools import chain, islice
 
 import msgspec
 
+from mockupaws.cli.find_line_times import seconds_of_lines
 from mockupaws.cli.read_log_files import Chunk, EntryReader, ReadCounts, default_source, read_chunks
 from mockupaws.cost_model.profile import Arrivals, Profile, profile_of
 from mockupaws.cost_model.quantities import Quantities
@@ -32,7 +33,6 @@ REQUEST_LINES = 1000
 _INLINE_CHUNKS = 8
 """Files of fewer chunks (of 256 KiB) are done before another process would have started."""
 _WAITING_PER_PROCESS = 4
-_SECOND_US = 1_000_000
 _NO_ID = bytes(16)
 
 
@@ -42,9 +42,9 @@ class Measured:
     """All of one minute, whatever the lines' own timestamps; without the count of requests, as there were none."""
     counts: ReadCounts = field(default_factory=ReadCounts)
     minutes: Counter[int] = field(default_factory=Counter)
-    """Lines by the minute of their own timestamps, epoch s; empty where lines name none."""
+    """Lines by the minute of their own times, epoch s; empty where lines name none."""
     arrivals: Arrivals = field(default_factory=Arrivals)
-    """Seconds of the lines' own timestamps."""
+    """Seconds of the lines' own times."""
     unsent_sizes: list[int] = field(default_factory=list)
     """Payload sizes of the last lines, fewer than make a request, in their order."""
     patterns: PatternMiner = field(default_factory=PatternMiner)
@@ -126,7 +126,7 @@ def measure_chunk(chunk: Chunk, source: str, now_us: int, encoding: TokenEncodin
     reader = EntryReader(source, now_us)
     entries = list(reader.entries_of(chunk))
     request = IngestRequest(_NO_ID, _NO_ID, _NO_ID, now_us, _NO_ID, entries, token_encoding=encoding)
-    seconds = Counter(entry.timestamp_us // _SECOND_US for entry in entries if entry.timestamp_us is not None)
+    seconds = seconds_of_lines(entries, reader.times)
     minutes: Counter[int] = Counter()
     for second, count in seconds.items():
         minutes[second // 60 * 60] += count

@@ -130,7 +130,7 @@ class EntryReader:
         """`now_us` bounds the timestamps that are taken, as the gateway does."""
         settings = Settings()
         self._default_source = default_source
-        self._range = TimestampRange.at(now_us, settings.oldest_timestamp_year, settings.newest_timestamp_seconds)
+        self.times = TimestampRange.at(now_us, settings.oldest_timestamp_year, settings.newest_timestamp_seconds)
         self._decoder = msgspec.json.Decoder(dict[str, Any])
         self.counts = ReadCounts()
 
@@ -203,7 +203,7 @@ class EntryReader:
             if time is None:
                 continue
             try:
-                timestamp_us = self._range.check(time)
+                timestamp_us = self.times.check(time)
             except TimestampError:
                 continue
             del attributes[name]

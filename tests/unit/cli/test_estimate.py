@@ -85,6 +85,16 @@ def test_the_span_is_that_of_the_lines_own_timestamps(tmp_path: Path) -> None:
     assert quantities.requests == 1
 
 
+def test_the_span_of_texts_is_that_of_the_times_they_begin_with(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    lines = (f'10.0.0.7 - - [23/Nov/2026:10:{n // 60:02}:{n % 60:02} +0000] "GET" 200 5\n  more\n' for n in range(180))
+    log.write_text("".join(lines))
+    measured = measure_files([str(log)], None, NOW_US)
+    quantities = quantities_of(measured, None)
+    assert (quantities.entries, quantities.span_seconds, sum(quantities.volumes.values())) == (360, 180, 360)
+    assert quantities_of(measured, 2.0).span_seconds == 2 * 3600
+
+
 def test_hours_stand_in_for_missing_timestamps(tmp_path: Path) -> None:
     measured = measure_files([write_logs(tmp_path / "a.log", 10)], None, NOW_US)
     assert quantities_of(measured, None).span_seconds == 60
