@@ -132,13 +132,15 @@ def _growth(scanner: Scanner) -> tuple[float, str]:
     for detector in DETECTORS:
         for text, _ in detector.positives:
             times = []
-            for size in (2**15, 2**16):
+            for size in (2**16, 2**17):
                 data = (text * (size // len(text) + 1))[:size].encode()
-                started = process_time()
-                scanner.scan(data)
-                scanner.scan(data)
-                times.append(process_time() - started)
-            worst = max(worst, (times[1] / max(times[0], 1e-4), detector.pii_type))
+                passes = []
+                for _ in range(5):  # most take a millisecond: of one pass a disturbance would be told, not the growth
+                    started = process_time()
+                    scanner.scan(data)
+                    passes.append(process_time() - started)
+                times.append(min(passes))
+            worst = max(worst, (times[1] / times[0], detector.pii_type))
     return worst
 
 

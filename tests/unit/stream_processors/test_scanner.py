@@ -18,6 +18,7 @@ from mockupaws.stream_processors.detect_pii.person_rules import PERSON_RULES
 from mockupaws.stream_processors.detect_pii.scan import Found, Scanner
 from mockupaws.stream_processors.detect_pii.table import DETECTORS, RULE_VERSIONS
 from tests.accuracy.measure import SETS, lines_of
+from tests.unit.stream_processors.scan_growth import QUADRATIC, growth
 
 _SCANNER = Scanner()
 _LINES = list(dict.fromkeys(line.text.replace("\0", " ") for _, _, files, _ in SETS for line in lines_of(files)))
@@ -88,11 +89,9 @@ _PIECES = sorted(
 )
 
 
-@pytest.mark.timeout(60)
 def test_time_stays_linear_on_each_example_repeated() -> None:
-    """A quadratic check would take hours."""
-    for piece in _PIECES:
-        _SCANNER.scan((piece * (2**16 // len(piece.encode()) + 1)).encode())
+    grown = {piece: growth(_SCANNER, piece, 2**12, 2**16) for piece in _PIECES}
+    assert {piece: times for piece, times in grown.items() if times > QUADRATIC / 4} == {}
 
 
 def test_a_line_with_more_hits_than_are_looked_at_is_found_as_a_whole() -> None:
