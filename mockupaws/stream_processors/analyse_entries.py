@@ -22,7 +22,7 @@ from mockupaws.stream_processors.detect_pii.compiled_database import cache_folde
 from mockupaws.stream_processors.detect_pii.person import PersonScanner
 from mockupaws.stream_processors.detect_pii.scan import Found, Scanner, TextScanner
 from mockupaws.stream_processors.detect_pii.table import RULE_VERSIONS
-from mockupaws.stream_processors.line_batch import AttributeBatch, LineBatch
+from mockupaws.stream_processors.line_batch import AttributeBatch, LineBatch, shared
 from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
 from mockupaws.stream_processors.policies.marks import LINE_DROPPED
 from mockupaws.stream_processors.redact import without_half_pairs, without_nul
@@ -120,7 +120,7 @@ class Analyser:
         encoding: TokenEncoding = DEFAULT_ENCODING,
     ) -> list[AnalysedEntry]:
         """The same as `analyse_request` finds, entry by entry, with each message's findings."""
-        analysis = self._analyse(entries, policy, encoding, persons=policy.examines_persons(None))
+        analysis = self._analyse(entries, policy, encoding, persons=policy.examines_persons(None), tell=True)
         shadow = [analysis.shadow.get(position, []) for position in range(len(entries))]
         return [
             AnalysedEntry(_in_characters(entry.message, analysis.found.get(position, []), policy), *columns)
@@ -128,22 +128,32 @@ class Analyser:
         ]
 
     def _analyse(
-        self, entries: Sequence[Entry], policy: CompiledPolicy, encoding: TokenEncoding, *, persons: bool
+        self,
+        entries: Sequence[Entry],
+        policy: CompiledPolicy,
+        encoding: TokenEncoding,
+        *,
+        persons: bool,
+        tell: bool = False,
     ) -> _Analysis:
-        """Columns in the order of `entries`, and what else is to be told of them, by position."""
+        """Columns in the order of `entries`, and what else is to be told of them, by position: findings if `tell`."""
         redactor = self._redactor_of(policy, persons)
         tally = Tally.of(len(entries))
+        # all of an entry at once, while it is in the caches, for what comes below takes it out of them
         batch = LineBatch.of([entry.message for entry in entries])
-        kept = redactor.redact_messages(batch, tally)
+        sent = [entry.attributes for entry in entries]
+        sources = shared([entry.source for entry in entries])
+        levels = shared([entry.level for entry in entries])
+        timestamps = [entry.timestamp_us for entry in entries]
+        kept = redactor.redact_messages(batch, tally, tell=tell)
         attributes: list[str | None] = [None] * len(entries)
         reported: dict[int, Usage] = {}
-        sent = [entry.attributes for entry in entries]
         if any(sent):
             encoded = AttributeBatch.of(sent)
             attributes = redactor.redact_attributes(sent, encoded, batch.sent, batch.sizes, tally)
             reported = reported_usage(sent) if may_report_usage(encoded.joined) else {}
-        sources = redactor.redact_labels([entry.source for entry in entries], tally)
-        levels = redactor.redact_labels([entry.level for entry in entries], tally)
+        sources = redactor.redact_labels(sources, tally)
+        levels = redactor.redact_labels(levels, tally)
         if policy.line_dropping_bits:
             for position, mask in enumerate(tally.masks):
                 if mask & policy.line_dropping_bits:
@@ -156,7 +166,7 @@ class Analyser:
         columns = _Columns(
             batch.messages,
             [sha256(text).digest() for text in batch.texts],
-            [entry.timestamp_us for entry in entries],
+            timestamps,
             sources,
             levels,
             attributes,
@@ -192,7 +202,7 @@ class _Columns(NamedTuple):
 class _Analysis(NamedTuple):
     columns: _Columns
     found: Findings
-    """Of each message in which any scan hit."""
+    """Of each message that has any, where they were asked for."""
     shadow: dict[int, list[str]]
     """The shadow rules that would have acted on an entry, once for each finding."""
     reported: dict[int, Usage]

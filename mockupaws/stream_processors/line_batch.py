@@ -10,9 +10,17 @@ import msgspec
 from mockupaws.stream_processors.detect_pii.scan import SEPARATOR
 from mockupaws.stream_processors.redact import without_half_pairs, without_nul
 
-_SEPARATOR_TEXT = SEPARATOR.decode()
+SEPARATOR_TEXT = SEPARATOR.decode()
 
-encode_json = msgspec.json.Encoder().encode
+_json_encoder = msgspec.json.Encoder()
+encode_json = _json_encoder.encode
+_encode_json_lines = _json_encoder.encode_lines
+
+
+def shared(labels: list[str]) -> list[str]:
+    """The same labels, one object for all that are equal: so many that repeat would leave the caches between steps."""
+    known: dict[str, str] = {}
+    return list(map(known.setdefault, labels, labels))
 
 
 class LineBatch(NamedTuple):
@@ -30,7 +38,7 @@ class LineBatch(NamedTuple):
     @classmethod
     def of(cls, messages: list[str]) -> LineBatch:
         try:
-            joined = _SEPARATOR_TEXT.join(messages).encode()
+            joined = SEPARATOR_TEXT.join(messages).encode()
         except UnicodeEncodeError:
             return cls.of([without_half_pairs(message) for message in messages])
         texts = joined.split(SEPARATOR)
@@ -44,7 +52,7 @@ class LineBatch(NamedTuple):
 class AttributeBatch(NamedTuple):
     """The attributes of those entries of a batch that have any."""
 
-    positions: list[int]
+    positions: Sequence[int]
     """The entry of each."""
     texts: list[bytes]
     """As JSON."""
@@ -53,6 +61,10 @@ class AttributeBatch(NamedTuple):
 
     @classmethod
     def of(cls, attributes: Sequence[dict[str, Any] | None]) -> AttributeBatch:
-        positions = [position for position, values in enumerate(attributes) if values]
-        texts = [encode_json(attributes[position]) for position in positions]
-        return cls(positions, texts, SEPARATOR.join(texts))
+        given = [values for values in attributes if values]
+        positions: Sequence[int] = range(len(given))
+        if len(given) < len(attributes):
+            positions = [position for position, values in enumerate(attributes) if values]
+        # JSON holds neither a bare line break nor a bare NUL, so one call serves them all
+        joined = _encode_json_lines(given)[:-1].replace(b"\n", SEPARATOR)
+        return cls(positions, joined.split(SEPARATOR), joined)

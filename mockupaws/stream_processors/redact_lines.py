@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache, partial
+from operator import add
 from typing import Any, NamedTuple
 
 from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, TextScanner
-from mockupaws.stream_processors.line_batch import AttributeBatch, LineBatch, encode_json
-from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy, mask_each
+from mockupaws.stream_processors.line_batch import SEPARATOR_TEXT, AttributeBatch, LineBatch, encode_json
+from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy, MaskedLine, mask_lines
 from mockupaws.stream_processors.policies.draft import Draft, open_draft
 from mockupaws.stream_processors.policies.marks import LINE_DROPPED, may_hold_keyed_marks
 from mockupaws.stream_processors.redact import MAX_ROUNDS, redact_attributes, redact_text
@@ -47,22 +48,25 @@ class LineRedactor:
         self._redact_label = lru_cache(_CACHED_LABELS)(partial(redact_text, scanner, policy=policy))
         self._redact_attributes: Callable[[dict[str, Any]], Any] = partial(redact_attributes, scanner, policy=policy)
 
-    def redact_messages(self, batch: LineBatch, tally: Tally) -> Findings:
-        """Replaces the texts and messages in which something was found; the findings that are personal data for the
-        tenant."""
+    def redact_messages(self, batch: LineBatch, tally: Tally, *, tell: bool = False) -> Findings:
+        """Replaces the texts and messages in which something was found.
+
+        `tell`: answers with the findings that are personal data for the tenant, else with none.
+        """
+        if not tell and self._aside is None and self._policy.masks_only:
+            spans = self._scanner.spans(batch.joined)
+            if not spans:
+                return {}
+            masked = mask_lines(batch.joined, batch.texts, spans)
+            if not may_hold_keyed_marks(SEPARATOR.join([batch.texts[line.number] for line in masked])):
+                self._mask(batch, masked, tally)
+                return {}
         found = self._scanner.scan_texts(batch.joined, batch.texts)
         if self._aside is not None:
             self._count_aside(self._aside, batch.joined, batch.texts, range(len(batch.texts)), found, tally)
-        if not found:
-            return found
-        texts, messages = batch.texts, batch.messages
-        if self._policy.masks_only and not any(may_hold_keyed_marks(texts[position]) for position in found):
-            self._mask(texts, found, tally)
-            kept = found
-        else:
-            kept = self._apply(texts, found, tally)
+        kept = self._apply(batch.texts, found, tally)
         for position in found:
-            messages[position] = texts[position].decode()
+            batch.messages[position] = batch.texts[position].decode()
         return kept
 
     def redact_labels(self, labels: list[str], tally: Tally) -> list[str]:
@@ -94,20 +98,34 @@ class LineRedactor:
         Most hold nothing: their JSON is scanned as it is, and only where something is found, an escape might hide it,
         or the policy names fields, are the leaves walked.
         """
-        shown: list[str | None] = [None] * len(attributes)
-        suspects = self._scanner.scan_texts(batch.joined, batch.texts)
-        if self._aside is not None:
-            self._count_aside(self._aside, batch.joined, batch.texts, batch.positions, suspects, tally)
-        walk_all, walk_some = self._policy.treats_fields, bool(suspects) or b"\\" in batch.joined
-        for number, (position, encoded) in enumerate(zip(batch.positions, batch.texts, strict=True)):
-            text = encoded.decode()
-            payloads[position] += text
-            sizes[position] += len(encoded)
-            if walk_all or (walk_some and (number in suspects or b"\\" in encoded)):
-                redacted = self._redact_attributes(attributes[position] or {})
-                tally.add(position, redacted.pii_mask, redacted.shadow)
-                text = encode_json(redacted.values).decode()
-            shown[position] = text
+        suspects: Collection[int]
+        if self._aside is None:
+            spans = self._scanner.spans(batch.joined)
+            suspects = {line.number for line in mask_lines(batch.joined, batch.texts, spans)} if spans else ()
+        else:
+            suspects = found = self._scanner.scan_texts(batch.joined, batch.texts)
+            self._count_aside(self._aside, batch.joined, batch.texts, batch.positions, found, tally)
+        shown: list[str | None] = batch.joined.decode().split(SEPARATOR_TEXT)  # type: ignore[assignment]
+        lengths = map(len, batch.texts)
+        if len(shown) == len(attributes):
+            payloads[:] = map(add, payloads, shown)
+            sizes[:] = map(add, sizes, lengths)
+        else:
+            texts, shown = shown, [None] * len(attributes)
+            for position, text, length in zip(batch.positions, texts, lengths, strict=True):
+                payloads[position] += text or ""
+                sizes[position] += length
+                shown[position] = text
+        walked: Iterable[int] = ()
+        if self._policy.treats_fields:
+            walked = range(len(batch.texts))
+        elif suspects or b"\\" in batch.joined:
+            walked = [number for number, text in enumerate(batch.texts) if number in suspects or b"\\" in text]
+        for number in walked:
+            position = batch.positions[number]
+            redacted = self._redact_attributes(attributes[position] or {})
+            tally.add(position, redacted.pii_mask, redacted.shadow)
+            shown[position] = encode_json(redacted.values).decode()
         return shown
 
     def _count_aside(
@@ -124,22 +142,26 @@ class LineRedactor:
             shadow = self._policy.shadow_of(texts[number], findings, found.get(number, []))
             tally.add(positions[number], 0, shadow)
 
-    def _mask(self, texts: list[bytes], found: Findings, tally: Tally) -> None:
-        """The direct way of `_apply`, where a plain mark is all that becomes of a finding."""
-        masks = tally.masks
-        hidden = found
+    def _mask(self, batch: LineBatch, masked: list[MaskedLine], tally: Tally) -> None:
+        """The direct way of `_apply`, where plain marks are all that becomes of findings; `masked`: the first round."""
+        texts, masks = batch.texts, tally.masks
+        changed = positions = [line.number for line in masked]
         for _ in range(MAX_ROUNDS):
-            if not hidden:
-                break
-            redacted: list[bytes] = []
-            for position, findings in hidden.items():
-                text, pii_mask = mask_each(texts[position], findings)
+            for position, (_, text, pii_mask) in zip(positions, masked, strict=True):
                 texts[position] = text
-                redacted.append(text)
                 masks[position] |= pii_mask
-            hidden = self._find_again(hidden, redacted)
-        for position in hidden:
-            texts[position] = LINE_DROPPED
+            again = [line.text for line in masked]
+            joined = SEPARATOR.join(again)
+            spans = self._scanner.spans(joined)
+            if not spans:
+                break
+            masked = mask_lines(joined, again, spans)
+            positions = [positions[line.number] for line in masked]
+        else:
+            for position in positions:
+                texts[position] = LINE_DROPPED
+        for position in changed:
+            batch.messages[position] = texts[position].decode()
 
     def _apply(self, texts: list[bytes], found: Findings, tally: Tally) -> Findings:
         """As the policy says; the findings that are personal data for the tenant."""

@@ -23,9 +23,7 @@ _COUNTRIES = "|".join(LENGTH_OF_COUNTRY)
 _HEAD = rf"(?:{_COUNTRIES})[0-9]{{2}}[ -]?[A-Z0-9]{{4}}[ -]?[A-Z0-9]{{4}}[ -]?[A-Z0-9]{{3}}"
 _HEAD_LENGTHS = (15, 18, 16, 17)
 """Compact, in groups of four, and what is neither: tried in this order."""
-_HEAD_BYTES = re.compile(
-    rf"(?:{_COUNTRIES})[0-9]{{2}}[ -]?[A-Z0-9]{{4}}[ -]?[A-Z0-9]{{4}}[ -]?[A-Z0-9]{{3}}".encode(), re.IGNORECASE
-)
+_REST_OF_HEAD = re.compile(rb"[0-9]{2}[ -]?[A-Z0-9]{4}[ -]?[A-Z0-9]{4}[ -]?[A-Z0-9]{3}", re.IGNORECASE)
 _WHOLE = {
     country.encode(): re.compile(
         rf"[A-Z]{{2}}[0-9]{{2}}(?:[ -]?[A-Z0-9]){{{length - 4}}}(?![A-Za-z0-9])".encode(), re.IGNORECASE
@@ -46,11 +44,12 @@ def check_iban(data: bytes, end: int) -> Span | None:
     """The hit ends with the fifteenth letter or digit."""
     for length in _HEAD_LENGTHS:
         start = end - length
-        if start >= 0 and _HEAD_BYTES.fullmatch(data, start, end):
+        form = _WHOLE.get(data[start : start + 2].upper()) if start >= 0 else None
+        if form is not None and _REST_OF_HEAD.fullmatch(data, start + 2, end):
             break
     else:
         return None
-    whole = _WHOLE[data[start : start + 2].upper()].match(data, start)
+    whole = form.match(data, start)
     if whole is None or data[start - 1 : start].isalnum():
         return None
     compact = whole[0].translate(None, b" -").upper()

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from mockupaws.schemas.pii_types import PII_TYPES
 from mockupaws.stream_processors.detect_pii.known_names import NO_NAMES, KnownNames, known_names
 from mockupaws.stream_processors.detect_pii.person_rules import PERSON_RULES
-from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, TextScanner
+from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, TextScanner, TypedSpan
 
 _UPPER = "A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u017e\u0386-\u03a9\u0401-\u042f"
 _LETTERS = r"(?:[^\W\d_]|['\u2019-](?=[^\W\d_]))"
@@ -130,6 +131,17 @@ class PersonScanner:
             persons += [p._replace(start=p.start + origin, end=p.end + origin) for p in find_persons(text)]
             origin += len(text) + 1
         return _beside(found, persons)
+
+    def spans(self, data: bytes) -> list[TypedSpan]:
+        """As Scanner.spans."""
+        texts = data.split(SEPARATOR)
+        found = self.scan_texts(data, texts)
+        starts = list(accumulate([len(text) + 1 for text in texts], initial=0))
+        return [
+            (starts[number] + one.start, starts[number] + one.end, one.pii_type)
+            for number in sorted(found)
+            for one in found[number]
+        ]
 
     def scan_texts(self, joined: bytes, texts: Sequence[bytes]) -> dict[int, list[Found]]:
         """As Scanner.scan_texts."""

@@ -30,10 +30,16 @@ class Found(NamedTuple):
     score: float
 
 
+TypedSpan = tuple[int, int, str]
+"""Start, end and type of a finding: what a mask needs to know of it."""
+
+
 class TextScanner(Protocol):
     """What finds something in texts: Scanner, or one that adds to it."""
 
     def scan(self, data: bytes) -> list[Found]: ...
+
+    def spans(self, data: bytes) -> list[TypedSpan]: ...
 
     def scan_texts(self, joined: bytes, texts: Sequence[bytes]) -> dict[int, list[Found]]: ...
 
@@ -70,6 +76,7 @@ class Scanner:
         self._checks = [
             (_no_finding if expression.asleep else expression.check, rank) for expression, _, rank in self._expressions
         ]
+        self._types = [pii_type for _, pii_type, _ in self._expressions]
         self._meanings = [
             (
                 pii_type,
@@ -101,6 +108,13 @@ class Scanner:
     def scan(self, data: bytes) -> list[Found]:
         """The findings in their order, none overlapping another and none spanning SEPARATOR."""
         return [self._found(data, candidate, 0) for candidate in self._candidates(data)]
+
+    def spans(self, data: bytes) -> list[TypedSpan]:
+        """Of the findings of `scan`, in their order: their rules and scores cost as much again."""
+        types = self._types
+        return [
+            (start, end, types[number if number >= 0 else ~number]) for start, end, _, number in self._candidates(data)
+        ]
 
     def scan_texts(self, joined: bytes, texts: Sequence[bytes]) -> dict[int, list[Found]]:
         """The findings of each text that has any, by position and in bytes of that text; `joined`: all, by SEPARATOR."""
@@ -138,7 +152,7 @@ class Scanner:
         """In bytes from `origin` on."""
         start, end, _, number = candidate
         if number < 0:
-            return Found(start - origin, end - origin, self._expressions[~number][1], UNEXAMINED, 0.5)
+            return Found(start - origin, end - origin, self._types[~number], UNEXAMINED, 0.5)
         pii_type, rule, score, kind_of, kinds = self._meanings[number]
         if kind_of is not None:
             rule, score = kinds[kind_of(data[start:end])]
@@ -160,15 +174,16 @@ class Scanner:
         if len(hits) > _LEAST_HITS_OF_LINE and _any_line_may_exceed_it(data, hits):
             hits = self._within_bounds(data, hits, candidates)
         reached = [0] * len(self._checks)
+        checks, entity, ascii_only = self._checks, self._entity, data.isascii()
         for end, number in hits:
-            if number == self._entity:
+            if number == entity:
                 continue
-            check, rank = self._checks[number]
+            check, rank = checks[number]
             if end <= reached[rank]:
                 continue
             span = check(data, end)
             if span is not None:
-                start, stop = _whole_characters(data, *span)
+                start, stop = span if ascii_only else _whole_characters(data, *span)
                 reached[rank] = stop
                 candidates.add((start, stop, rank, number))
         return candidates

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from itertools import accumulate
 from typing import NamedTuple
 
 from mockupaws.schemas.pii_types import PII_BIT, PII_TYPES
 from mockupaws.stream_processors.detect_pii.detector import UNEXAMINED
-from mockupaws.stream_processors.detect_pii.scan import Found
+from mockupaws.stream_processors.detect_pii.scan import Found, TypedSpan
 from mockupaws.stream_processors.detect_pii.table import ASLEEP, RULE_VERSIONS
 from mockupaws.stream_processors.policies import marks
 from mockupaws.stream_processors.policies.document import KEYED_ACTIONS, Action, PolicyDocument
@@ -34,6 +36,16 @@ class Applied(NamedTuple):
     pii_mask: int
     shadow: list[str]
     """The name of each shadow rule that would have acted, once for each finding."""
+
+
+class MaskedLine(NamedTuple):
+    """A line with a plain mark for each finding."""
+
+    number: int
+    """Its place among the lines that were scanned."""
+    text: bytes
+    pii_mask: int
+    """Bits of the types that were found."""
 
 
 class CompiledPolicy:
@@ -176,6 +188,32 @@ def mask_each(data: bytes, findings: list[Found]) -> tuple[bytes, int]:
         position = end
     pieces.append(data[position:])
     return b"".join(pieces), mask
+
+
+def mask_lines(joined: bytes, texts: Sequence[bytes], spans: Sequence[TypedSpan]) -> list[MaskedLine]:
+    """The lines of `joined`, which is `texts` with a byte between them, that hold one of the spans, in their order.
+
+    No span reaches from one line into the next.
+    """
+    ends = list(accumulate([len(text) + 1 for text in texts]))
+    masked: list[MaskedLine] = []
+    pieces: list[bytes] = []
+    number, position, line_end, mask = -1, 0, 0, 0
+    for start, end, pii_type in spans:
+        if start >= line_end:
+            if pieces:
+                masked.append(MaskedLine(number, b"".join((*pieces, joined[position:line_end])), mask))
+            following = bisect_right(ends, start, number + 1)
+            position = ends[following - 1] if following else 0
+            number, line_end, mask = following, ends[following] - 1, 0
+            pieces = []
+        mark = marks.PLAIN_MARKS.get(pii_type) or marks.masked(pii_type, joined[start:end])
+        pieces += (joined[position:start], mark)
+        mask |= PII_BIT[pii_type]
+        position = end
+    if pieces:
+        masked.append(MaskedLine(number, b"".join((*pieces, joined[position:line_end])), mask))
+    return masked
 
 
 def _carry_over(earlier: deque[Held], held: list[Held], end: int, shift: int) -> None:

@@ -15,7 +15,8 @@ DROPPED = b"[DROPPED]"
 LINE_DROPPED = b"[LINE_DROPPED]"
 
 _KEEPS_LAST_FOUR = "CREDIT_CARD"
-_PLAIN = {name: f"[{name}]".encode() for name in PII_TYPES}
+PLAIN_MARKS = {name: f"[{name}]".encode() for name in PII_TYPES if name != _KEEPS_LAST_FOUR}
+"""The masked marks of types of which nothing is left."""
 _NAMES = "|".join(PII_TYPES)
 _KEYED_MARK = re.compile(rf"\[({_NAMES}):(?:h:[0-9a-f]{{16}}|e:[A-Za-z0-9_-]{{24,}})\]".encode())
 _ENCRYPTED_MARK = re.compile(rf"\[({_NAMES}):e:([A-Za-z0-9_-]{{24,}})\]")
@@ -27,7 +28,7 @@ _ANY_MARK = re.compile(
 def masked(pii_type: str, original: bytes) -> bytes:
     if pii_type == _KEEPS_LAST_FOUR:
         return b"[%b:%b]" % (pii_type.encode(), original[-4:])
-    return _PLAIN[pii_type]
+    return PLAIN_MARKS[pii_type]
 
 
 def hashed(pii_type: str, digest: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockupaws.schemas.pii_types import types_of_mask
-from mockupaws.stream_processors.detect_pii.scan import Found, Scanner
+from mockupaws.stream_processors.detect_pii.person import PersonScanner
+from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, Scanner, TypedSpan
 from mockupaws.stream_processors.detect_pii.table import DETECTORS
 from mockupaws.stream_processors.line_batch import LineBatch
 from mockupaws.stream_processors.policies.apply_policy import DEFAULT_POLICY, CompiledPolicy
@@ -32,6 +34,28 @@ _TEXTS = st.lists(st.sampled_from(_PIECES + _GLUE * 4) | st.text(max_size=4), ma
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     once = redact_text(_SCANNER, text).text
     assert redact_text(_SCANNER, once) == (once, 0, ())
+
+
+@settings(max_examples=200)
+@given(st.lists(_TEXTS, min_size=1, max_size=5))
+def test_lines_masked_together_are_as_each_is_with_its_findings_told(texts: list[str]) -> None:
+    together, apart = LineBatch.of(texts), LineBatch.of(texts)
+    tally, of_each = Tally.of(len(texts)), Tally.of(len(texts))
+    redactor = LineRedactor(_SCANNER, DEFAULT_POLICY)
+    assert redactor.redact_messages(together, tally) == {}
+    found = redactor.redact_messages(apart, of_each, tell=True)
+    assert (together, tally) == (apart, of_each)
+    for position, text in enumerate(texts):
+        assert redact_text(_SCANNER, text)[:2] == (together.messages[position], tally.masks[position])
+        assert tally.masks[position] == 0 or position in found or any(mark in text for mark in (":h:", ":e:"))
+
+
+@settings(max_examples=200)
+@given(st.lists(_TEXTS, min_size=1, max_size=5))
+def test_spans_are_those_of_the_findings(texts: list[str]) -> None:
+    data = SEPARATOR.join([text.replace("\0", "").encode() for text in texts])
+    for scanner in (_SCANNER, PersonScanner(_SCANNER)):
+        assert scanner.spans(data) == [found[:3] for found in scanner.scan(data)]
 
 
 _JSON = st.recursive(
@@ -107,6 +131,11 @@ class FindsItsOwnMark:
 
     def scan(self, data: bytes) -> list[Found]:
         return [Found(0, len(data), "EMAIL", "email.wrong", 1.0)]
+
+    def spans(self, data: bytes) -> list[TypedSpan]:
+        texts = data.split(SEPARATOR)
+        starts = accumulate([len(text) + 1 for text in texts], initial=0)
+        return [(start, start + len(text), "EMAIL") for start, text in zip(starts, texts, strict=False)]
 
     def scan_texts(self, joined: bytes, texts: Sequence[bytes]) -> dict[int, list[Found]]:
         return {position: self.scan(text) for position, text in enumerate(texts)}
