@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mockupaws.stream_processors.detect_pii.scan import SEPARATOR, Found, TextScanner
 from mockupaws.stream_processors.line_batch import SEPARATOR_TEXT, AttributeBatch, LineBatch, encode_json
-from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy, MaskedLine, mask_lines
+from mockupaws.stream_processors.policies.apply_policy import CompiledPolicy, MaskedLines, mask_lines
 from mockupaws.stream_processors.policies.draft import Draft, open_draft
 from mockupaws.stream_processors.policies.marks import LINE_DROPPED, may_hold_keyed_marks
 from mockupaws.stream_processors.redact import MAX_ROUNDS, redact_attributes, redact_text
@@ -58,7 +58,7 @@ class LineRedactor:
             if not spans:
                 return {}
             masked = mask_lines(batch.joined, batch.texts, spans)
-            if not may_hold_keyed_marks(SEPARATOR.join([batch.texts[line.number] for line in masked])):
+            if not may_hold_keyed_marks(SEPARATOR.join([batch.texts[number] for number in masked.numbers])):
                 self._mask(batch, masked, tally)
                 return {}
         found = self._scanner.scan_texts(batch.joined, batch.texts)
@@ -101,7 +101,7 @@ class LineRedactor:
         suspects: Collection[int]
         if self._aside is None:
             spans = self._scanner.spans(batch.joined)
-            suspects = {line.number for line in mask_lines(batch.joined, batch.texts, spans)} if spans else ()
+            suspects = set(mask_lines(batch.joined, batch.texts, spans).numbers) if spans else ()
         else:
             suspects = found = self._scanner.scan_texts(batch.joined, batch.texts)
             self._count_aside(self._aside, batch.joined, batch.texts, batch.positions, found, tally)
@@ -142,21 +142,20 @@ class LineRedactor:
             shadow = self._policy.shadow_of(texts[number], findings, found.get(number, []))
             tally.add(positions[number], 0, shadow)
 
-    def _mask(self, batch: LineBatch, masked: list[MaskedLine], tally: Tally) -> None:
+    def _mask(self, batch: LineBatch, masked: MaskedLines, tally: Tally) -> None:
         """The direct way of `_apply`, where plain marks are all that becomes of findings; `masked`: the first round."""
         texts, masks = batch.texts, tally.masks
-        changed = positions = [line.number for line in masked]
+        changed = positions = masked.numbers
         for _ in range(MAX_ROUNDS):
-            for position, (_, text, pii_mask) in zip(positions, masked, strict=True):
+            for position, text, pii_mask in zip(positions, masked.texts, masked.pii_masks, strict=True):
                 texts[position] = text
                 masks[position] |= pii_mask
-            again = [line.text for line in masked]
-            joined = SEPARATOR.join(again)
+            joined = SEPARATOR.join(masked.texts)
             spans = self._scanner.spans(joined)
             if not spans:
                 break
-            masked = mask_lines(joined, again, spans)
-            positions = [positions[line.number] for line in masked]
+            masked = mask_lines(joined, masked.texts, spans)
+            positions = [positions[number] for number in masked.numbers]
         else:
             for position in positions:
                 texts[position] = LINE_DROPPED

@@ -38,14 +38,14 @@ class Applied(NamedTuple):
     """The name of each shadow rule that would have acted, once for each finding."""
 
 
-class MaskedLine(NamedTuple):
-    """A line with a plain mark for each finding."""
+class MaskedLines(NamedTuple):
+    """Lines with a plain mark for each finding, by column and in their order."""
 
-    number: int
-    """Its place among the lines that were scanned."""
-    text: bytes
-    pii_mask: int
-    """Bits of the types that were found."""
+    numbers: list[int]
+    """The place of each among the lines that were scanned."""
+    texts: list[bytes]
+    pii_masks: list[int]
+    """Bits of the types that were found in each."""
 
 
 class CompiledPolicy:
@@ -190,29 +190,33 @@ def mask_each(data: bytes, findings: list[Found]) -> tuple[bytes, int]:
     return b"".join(pieces), mask
 
 
-def mask_lines(joined: bytes, texts: Sequence[bytes], spans: Sequence[TypedSpan]) -> list[MaskedLine]:
-    """The lines of `joined`, which is `texts` with a byte between them, that hold one of the spans, in their order.
+def mask_lines(joined: bytes, texts: Sequence[bytes], spans: Sequence[TypedSpan]) -> MaskedLines:
+    """The lines of `joined`, which is `texts` with a byte between them, that hold one of the spans.
 
     No span reaches from one line into the next.
     """
     ends = list(accumulate([len(text) + 1 for text in texts]))
-    masked: list[MaskedLine] = []
+    plain_mark = marks.PLAIN_MARKS.get
+    masked = numbers, shown, masks = MaskedLines([], [], [])
     pieces: list[bytes] = []
     number, position, line_end, mask = -1, 0, 0, 0
     for start, end, pii_type in spans:
         if start >= line_end:
             if pieces:
-                masked.append(MaskedLine(number, b"".join((*pieces, joined[position:line_end])), mask))
+                pieces.append(joined[position:line_end])
+                shown.append(b"".join(pieces))
+                masks.append(mask)
             following = bisect_right(ends, start, number + 1)
             position = ends[following - 1] if following else 0
-            number, line_end, mask = following, ends[following] - 1, 0
-            pieces = []
-        mark = marks.PLAIN_MARKS.get(pii_type) or marks.masked(pii_type, joined[start:end])
-        pieces += (joined[position:start], mark)
+            number, line_end, mask, pieces = following, ends[following] - 1, 0, []
+            numbers.append(number)
+        pieces += (joined[position:start], plain_mark(pii_type) or marks.masked(pii_type, joined[start:end]))
         mask |= PII_BIT[pii_type]
         position = end
     if pieces:
-        masked.append(MaskedLine(number, b"".join((*pieces, joined[position:line_end])), mask))
+        pieces.append(joined[position:line_end])
+        shown.append(b"".join(pieces))
+        masks.append(mask)
     return masked
 
 
