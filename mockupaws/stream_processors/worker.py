@@ -50,10 +50,21 @@ and to read them in again costs as much as 400 lines do (docs/adr/0105). Spared 
 _FETCH_SECONDS = 0.01
 """What the brokers may take to send what they have."""
 
+_LOOK_AGAIN_SECONDS = 1.0
+"""After how long the client looks at its partitions again where nothing happened: each answer, rebalance and change of
+leaders wakes it at once, and its own fifth of a second is most of what an idle processor does."""
+
 _log = telemetry.get_logger("mockupaws.stream_processors")
 logging.getLogger(__name__).setLevel(
     logging.WARNING
 )  # Faust tells the life of its subclasses under their module's name
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._consumer_timeout = _LOOK_AGAIN_SECONDS  # noqa: SLF001 - Faust hands no setting for it through
+        return consumer
 
 
 class OrderedAckConsumer(driver.Consumer):
@@ -64,6 +75,9 @@ class OrderedAckConsumer(driver.Consumer):
     """
 
     _paused_until = 0.0
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def ack(self, message: Any) -> bool:
         return False
