@@ -235,7 +235,7 @@ def _bench_collector(stack: RunningStack, kafka: int) -> None:
 def _row(load: Load, cost: Cost, limit: float | None, together: float) -> str:
     acks = " / ".join(f"{percentile(cost.outcome.ack_ms, share):,.0f}" for share in (50, 95, 99))
     rate = cost.outcome.requests / (load.seconds + cost.outcome.ack_ms[-1] / 1000)
-    limits = "| |" if limit is None else f"| {limit:,.0f} | {cost.gateway_us / limit:.1f} |"
+    limits = "| | |" if limit is None else f"| {limit:,.0f} | {cost.gateway_us / limit:.1f} |"
     return (
         f"| {load.name} | {rate:,.0f} | {acks} | {cost.gateway_us:,.0f} | {cost.gateway_us / load.lines:,.1f} {limits}"
         f" {together:,.1f} | {cost.kafka_us:,.0f} |"
