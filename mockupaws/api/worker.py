@@ -10,7 +10,7 @@ import os
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockupaws.api.app import build_app
-from mockupaws.runtime.http_process import on_sigterm
+from mockupaws.runtime.http_server import on_sigterm
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.settled_heap import settle_heap
 from mockupaws.runtime.telemetry import configure_logging

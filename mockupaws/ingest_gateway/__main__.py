@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mockupaws.runtime.http_edge import Application
-from mockupaws.runtime.http_process import serve_here
+from mockupaws.runtime.http_server import serve
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.telemetry import configure_logging
 
@@ -13,20 +12,14 @@ from mockupaws.runtime.telemetry import configure_logging
 def main() -> None:
     settings = Settings.from_environ(os.environ)
     configure_logging("gateway", settings.log_level)
-    serve_here(
-        _make_app,
+    serve(
+        "mockupaws.ingest_gateway.worker:make_app",
         host=settings.gateway_host,
         port=settings.gateway_port,
         workers=settings.gateway_workers,
         max_connections=settings.gateway_max_connections,
         head_seconds=settings.http_head_seconds,
     )
-
-
-def _make_app() -> Application:
-    from mockupaws.ingest_gateway.worker import make_app  # in the process that serves, be it a child
-
-    return make_app()
 
 
 if __name__ == "__main__":

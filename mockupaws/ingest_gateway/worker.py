@@ -1,6 +1,6 @@
-"""What each process of the gateway serves.
+"""What a worker process of the gateway's server serves.
 
-Kept apart from `__main__`, which only watches where there are several, and would hold all of this for nothing.
+Kept apart from `__main__`, whose process only watches the workers and would hold all of this for nothing.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import os
 from mockupaws.ingest_gateway.app import create_app
 from mockupaws.ingest_gateway.handlers import Gateway
 from mockupaws.runtime.failpoints import enable_failpoints
-from mockupaws.runtime.http_edge import Application
-from mockupaws.runtime.http_process import on_sigterm
+from mockupaws.runtime.http_server import on_sigterm
 from mockupaws.runtime.settings import Settings
 from mockupaws.runtime.settled_heap import settle_heap
 from mockupaws.runtime.telemetry import configure_logging
@@ -21,7 +20,7 @@ COLLECT_AFTER = 200_000
 thousand requests in flight hold 40,000 of these, none of them garbage."""
 
 
-def make_app() -> Application:
+def make_app() -> object:
     """Called in each worker process."""
     settings = Settings.from_environ(os.environ)
     configure_logging("gateway", settings.log_level)

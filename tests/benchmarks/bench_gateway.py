@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -27,7 +28,7 @@ from aiokafka.codec import zstd_encode
 
 from mockupaws.ingest_gateway.protocols.decoded import PlainEntry
 from mockupaws.runtime.http_edge import Receive, Scope, Send
-from mockupaws.runtime.http_process import serve_here
+from mockupaws.runtime.http_server import serve
 from mockupaws.runtime.kafka import start_producer, topic_name
 from mockupaws.runtime.settings import PREFIX
 from mockupaws.schemas.requests import Entry, IngestRequest, encode_request
@@ -126,6 +127,10 @@ async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 202, "headers": headers})
     await send({"type": "http.response.body", "body": body})
     return None
+
+
+def make_nothing() -> Callable[..., Any]:
+    return nothing
 
 
 @contextlib.contextmanager
@@ -247,7 +252,8 @@ def main() -> None:
     parser.add_argument("--bare-server", type=int, help=argparse.SUPPRESS)
     port = parser.parse_args().bare_server
     if port is not None:
-        serve_here(lambda: nothing, host="127.0.0.1", port=port, workers=1, max_connections=8192, head_seconds=10)
+        serve("tests.benchmarks.bench_gateway:make_nothing", host="127.0.0.1", port=port, workers=1,
+              max_connections=8192, head_seconds=10)  # fmt: skip
         return
     lets_all_in = {f"{PREFIX}ADMISSION_LAG_SECONDS": "0"}  # nothing is stored while the others stand still
     with (

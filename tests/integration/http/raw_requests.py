@@ -70,11 +70,7 @@ PLAIN = {
     "an equal length twice": HEAD + b"Content-Length: 4\r\nContent-Length: 4\r\n\r\nabcd",
     "a tab before a coding": HEAD + b"Transfer-Encoding:\tchunked\r\n\r\n0\r\n\r\n",
     "a chunk extension": CHUNKED + b"1;a=b\r\nx\r\n0\r\n\r\n",
+    "bare LF as line ends": b"GET /first HTTP/1.1\nHost: localhost\n\n",
     "an upgrade nobody offers": b"GET /first HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
     b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
 }
-
-LOOSE = {
-    "bare LF as line ends": b"GET /first HTTP/1.1\nHost: localhost\n\n",
-}
-"""Has one meaning, too (RFC 9112 §2.2): the API's server reads it, the gateway's refuses it."""

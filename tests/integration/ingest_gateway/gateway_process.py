@@ -56,9 +56,8 @@ class GatewayProcess:
 
     @property
     def worker(self) -> psutil.Process:
-        """The process that serves: of the API a child, which its parent only watches."""
-        process = psutil.Process(self._process.pid)
-        [worker] = process.children() or [process]
+        """The process that serves; its parent only watches it."""
+        [worker] = psutil.Process(self._process.pid).children()
         return worker
 
     def terminate(self) -> None:
