@@ -73,6 +73,8 @@ class PatternSampling:
         )
         async with asyncio.timeout(_CALL_SECONDS):
             await consumer.start()
+        # Five times a second, at first, it looks whether a partition's turn has come; it is woken when one has.
+        consumer._fetcher._fetcher_timeout = _FETCH_WAIT_MS / 1000  # noqa: SLF001 - there is no setting
         try:
             await self._read(consumer, stop)
         finally:
