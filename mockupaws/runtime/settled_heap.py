@@ -1,7 +1,8 @@
-"""The garbage collector of a process that has loaded what it needs."""
+"""The garbage collector of a process that has loaded what it needs, and what it holds after its largest batch."""
 
 from __future__ import annotations
 
+import ctypes
 import gc
 
 AFTER_BATCHES = (50_000, 20, 50)
@@ -16,3 +17,13 @@ def settle_heap(*thresholds: int) -> None:
     gc.freeze()
     if thresholds:
         gc.set_threshold(*thresholds)
+
+
+def give_back_memory() -> None:
+    """Collects cycles, and returns free pages to the system. By itself malloc gives back only what lies at its end, so
+    that a process would hold for good what its largest batch took."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except AttributeError:  # another C library than glibc
+        return

@@ -13,8 +13,11 @@ import uvloop
 from mockupaws.runtime.errors import PipelineError
 from mockupaws.runtime.failpoints import enable_failpoints
 from mockupaws.runtime.settings import Settings
-from mockupaws.runtime.settled_heap import AFTER_BATCHES, settle_heap
+from mockupaws.runtime.settled_heap import AFTER_BATCHES, give_back_memory, settle_heap
 from mockupaws.runtime.telemetry import configure_logging, get_logger
+
+GIVE_BACK_SECONDS = 120.0
+"""Between two times that memory is given back: 20 to 40 ms each."""
 
 log = get_logger(__name__)
 
@@ -37,4 +40,14 @@ async def _run_until_signal(settings: Settings, run: Callable[[Settings, asyncio
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run(settings, stop)
+    giving_back = asyncio.create_task(_give_back_memory())
+    try:
+        await run(settings, stop)
+    finally:
+        giving_back.cancel()
+
+
+async def _give_back_memory() -> None:
+    while True:
+        await asyncio.sleep(GIVE_BACK_SECONDS)
+        give_back_memory()

@@ -1,7 +1,7 @@
 """Rows of `scenario_logs` as the binary COPY format, packed by hand. Pure.
 
-asyncpg encodes value by value, which costs 8 µs a line; here what is equal for a whole request is packed once, short
-texts and finding masks are cached, and each line is one `struct` call. Pieces are made column by column over all
+asyncpg encodes value by value, which costs 8 µs a line; here what is equal for a whole request is packed once, what
+repeats from line to line is kept, and each line is one `struct` call. Pieces are made column by column over all
 requests given, so that many small ones cost little more than one large.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import chain, islice, repeat
 
 from mockupaws.schemas.analysed import AnalysedRequest
@@ -52,7 +51,36 @@ _LINE_NO_TIMESTAMP = struct.Struct(">Qii32siiiiii").pack
 _LENGTHS = [length.to_bytes(4, "big") for length in range(4 * PREVIEW_CHARACTERS + 1)]
 
 
-@lru_cache(maxsize=4096)
+_KEPT_PIECES = 4096
+
+
+class _Marks(dict[tuple[int, str, str], bytes]):
+    """Findings, source and level as packed, which repeat from line to line: made once each, a number of them kept."""
+
+    def __missing__(self, marks: tuple[int, str, str]) -> bytes:
+        pii_mask, *texts = marks
+        labels = [text.encode() for text in texts]
+        packed = _pack_findings(pii_mask) + b"".join(struct.pack(">i", len(label)) + label for label in labels)
+        if len(self) >= _KEPT_PIECES:
+            self.clear()
+        self[marks] = packed
+        return packed
+
+
+class _AttributesHeads(dict[int, bytes]):
+    """What stands before attributes of so many bytes; before none, that they are null."""
+
+    def __missing__(self, length: int) -> bytes:
+        head = (length + 1).to_bytes(4, "big") + _JSONB_VERSION
+        if length < _KEPT_PIECES:
+            self[length] = head
+        return head
+
+
+_marks = _Marks()
+_attributes_heads = _AttributesHeads({0: _NULL})
+
+
 def _pack_findings(pii_mask: int) -> bytes:
     """has_pii and pii_types (a text[] of one dimension)."""
     names = [name.encode() for name in types_of_mask(pii_mask)]
@@ -62,13 +90,6 @@ def _pack_findings(pii_mask: int) -> bytes:
     else:
         array = struct.pack(">iiI", 0, 0, _TEXT_OID)
     return struct.pack(">i?i", 1, bool(names), len(array)) + array
-
-
-@lru_cache(maxsize=4096)
-def _pack_labels(source: str, level: str) -> bytes:
-    """Sources and levels repeat from line to line."""
-    texts = (source.encode(), level.encode())
-    return b"".join(struct.pack(">i", len(text)) + text for text in texts)
 
 
 def pack_rows(requests: Sequence[AnalysedRequest]) -> list[bytes]:
@@ -99,22 +120,23 @@ def pack_rows(requests: Sequence[AnalysedRequest]) -> list[bytes]:
         )
     ]
     previews = [message[:PREVIEW_CHARACTERS].encode() for columns in lines for message in columns.message]
-    attributes = [
-        _NULL if text is None else (len(value := text.encode()) + 1).to_bytes(4, "big") + _JSONB_VERSION + value
-        for columns in lines
-        for text in columns.attributes
-    ]
+    # Text without anything is no JSON: it becomes what Postgres refuses as well, and not what stands for null.
+    attributes = [b"" if text is None else text.encode() or b" " for columns in lines for text in columns.attributes]
     fields = (
         chain.from_iterable(map(repeat, prefixes, counts)),
         measures,
-        map(_pack_findings, chain.from_iterable([columns.pii_mask for columns in lines])),
         map(
-            _pack_labels,
-            chain.from_iterable([columns.source for columns in lines]),
-            chain.from_iterable([columns.level for columns in lines]),
+            _marks.__getitem__,
+            zip(
+                chain.from_iterable([columns.pii_mask for columns in lines]),
+                chain.from_iterable([columns.source for columns in lines]),
+                chain.from_iterable([columns.level for columns in lines]),
+                strict=True,
+            ),
         ),
         map(_LENGTHS.__getitem__, map(len, previews)),
         previews,
+        map(_attributes_heads.__getitem__, map(len, attributes)),
         attributes,
     )
     pieces = chain.from_iterable(zip(*fields, strict=True))

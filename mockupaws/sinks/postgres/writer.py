@@ -67,8 +67,8 @@ if TYPE_CHECKING:
 
 COPY_SECONDS = 45.0
 _QUERIES = load_queries("mockupaws.sinks.postgres", "queries.sql")
-_CHUNK_REQUESTS = 256
-"""Requests joined into one CopyData message: large enough to be cheap, small enough to wait for a full socket."""
+_CHUNK_LINES = 2000
+"""About so many lines are joined into one CopyData message: some hundred KB, cheap to send and to hold."""
 _MINUTE_US = 60_000_000
 _SCENARIO, _RECEIVED_AT = attrgetter("request.scenario_id"), attrgetter("request.received_at_us")
 STORED_BEFORE = "stored before"
@@ -284,8 +284,10 @@ async def _copy_rows(connection: Connection, requests: Sequence[PackedRequest]) 
 
 async def _stream_rows(requests: Sequence[PackedRequest]) -> AsyncIterator[bytes]:
     yield HEADER
-    for start in range(0, len(requests), _CHUNK_REQUESTS):
-        yield b"".join([packed.rows for packed in requests[start : start + _CHUNK_REQUESTS]])
+    lines = sum(packed.line_count for packed in requests)
+    together = max(1, len(requests) * _CHUNK_LINES // max(1, lines))
+    for start in range(0, len(requests), together):
+        yield b"".join([packed.rows for packed in requests[start : start + together]])
     yield TRAILER
 
 
