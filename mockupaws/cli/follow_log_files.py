@@ -1,4 +1,4 @@
-"""Follows log files as they grow, like `tail -F` from their beginning: rotated and truncated files are read on."""
+"""Follows log files as they grow, like `tail -F`, from beginning or end: rotated and truncated files are read on."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from io import BufferedReader
 from pathlib import Path
 
 from mockupaws.cli.open_log_files import BLOCK_BYTES
-from mockupaws.cli.read_log_files import Chunk, LineChunker
+from mockupaws.cli.read_log_files import MAX_LINE_BYTES, Chunk, LineChunker
 
 
 class FollowedFile:
     """One growing file. A line that isn't finished yet waits for its end, or for the file's rotation."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, from_end: bool = False) -> None:
+        """`from_end`: what the file holds now is passed by, but for an unfinished last line. Raises OSError."""
         self._path = Path(name)
         self._file: BufferedReader | None = None
         self._chunker = LineChunker()
+        if from_end and self._open():
+            self._pass_by_whole_lines()
 
     def read_new(self) -> Iterator[Chunk]:
         """What was added since the last call; nothing where the file doesn't exist (yet)."""
@@ -38,6 +41,13 @@ class FollowedFile:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _pass_by_whole_lines(self) -> None:
+        assert self._file is not None
+        start = max(0, self._file.seek(0, os.SEEK_END) - MAX_LINE_BYTES)
+        self._file.seek(start)
+        last = self._file.read(MAX_LINE_BYTES)
+        self._file.seek(start + last.rfind(b"\n") + 1 if b"\n" in last else start + len(last))
 
     def _open(self) -> bool:
         try:

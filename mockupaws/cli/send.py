@@ -78,9 +78,9 @@ class FileReading:
             self._done_bytes = self.position
         yield from self._batcher.flush()
 
-    def follow_files(self, names: list[str]) -> Iterator[Batch]:
+    def follow_files(self, names: list[str], *, from_end: bool = False) -> Iterator[Batch]:
         """Until `stop` is set. What is read is sent within the pause, full batch or not."""
-        followed = [(FollowedFile(name), self._reader(name)) for name in names]
+        followed = [(FollowedFile(name, from_end=from_end), self._reader(name)) for name in names]
         while not self.stop.wait(_FOLLOW_PAUSE_SECONDS):
             for file, reader in followed:
                 for chunk in file.read_new():
@@ -107,6 +107,9 @@ class FileReading:
 def send(
     files: Annotated[list[str], typer.Argument(help="Log files: text or JSON, plain or compressed; - is stdin.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the files grow, until Ctrl-C.")] = False,
+    from_end: Annotated[
+        bool, typer.Option("--from-end", help="With --follow: only what is written from now on.")
+    ] = False,
     scenario: Annotated[str | None, typer.Option(help="Id of the scenario the lines belong to.")] = None,
     source: Annotated[str | None, typer.Option(help="Source of lines that name none. [default: file name]")] = None,
     batch_lines: Annotated[int, typer.Option(min=1, max=MAX_ENTRIES, help="Lines in one request.")] = 1000,
@@ -118,11 +121,14 @@ def send(
     """Ships log files to the gateway, each line once, and waits until they are stored.
 
     Addresses, key and scenario come from the options, else from MOCKUPAWS_* variables, else from .mockupaws/demo.env.
-    Each run sends the files anew: to send the same file twice is to store it twice.
+    Each run sends the files anew: to send the same file twice is to store it twice. So let a --follow that is started
+    again and again (by systemd, say) begin with --from-end.
     """
     console = Console(stderr=True)
     flags = {"ingest_url": ingest_url, "api_url": api_url, "api_key": api_key, "scenario_id": scenario}
     try:
+        if from_end and not follow:
+            raise PipelineError("--from-end goes with --follow: without it files are read to their end, once")
         check_files(files, follow)
         for name in (name for name in files if follow and not Path(name).exists()):
             console.print(f"{name} doesn't exist yet: it is read once it does", markup=False)
@@ -134,7 +140,7 @@ def send(
     batcher = Batcher(settings.scenario_id, uuid.uuid4().hex, batch_lines)
     reading = FileReading(batcher, source, SystemClock().now_us())
     patience = Patience(give_up_after_seconds=give_up_after, receipts_seconds=give_up_after)
-    batches = reading.follow_files(files) if follow else reading.read_files(files)
+    batches = reading.follow_files(files, from_end=from_end) if follow else reading.read_files(files)
     totals, failure = asyncio.run(_run(settings, patience, reading, batches, _size_of(files), console))
     _print_totals(reading.counts, totals)
     failures = [*reading.problems, *([failure] if failure else [])]

@@ -45,3 +45,24 @@ def test_truncation_starts_again(tmp_path: Path) -> None:
     path.write_bytes(b"short\n")
     assert new_data(file) == b"short\n|"
     assert list(file.finish()) == []
+
+
+def test_from_the_end_what_stood_there_is_passed_by_but_for_an_unfinished_line(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    for before, first in ((b"old\nold\n", b"one\n|"), (b"old\nhalf of ", b"half of one\n|"), (b"", b"one\n|")):
+        path.write_bytes(before)
+        file = FollowedFile(str(path), from_end=True)
+        with path.open("ab") as log:
+            log.write(b"one\n")
+        assert new_data(file) == first
+        path.write_bytes(b"n\n")
+        assert new_data(file) == b"n\n|", "what is cut short is read on from its beginning"
+        list(file.finish())
+
+
+def test_from_the_end_of_a_file_that_comes_later_is_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    file = FollowedFile(str(path), from_end=True)
+    path.write_bytes(b"one\n")
+    assert new_data(file) == b"one\n|"
+    list(file.finish())
