@@ -279,5 +279,6 @@ async def _read_body(request: Request, kind: type[msgspec.Struct], max_bytes: in
         return msgspec.json.decode(bytes(chunks), type=kind)
     except msgspec.ValidationError as error:
         raise RefusedError("invalid_body", explained(str(error), kind)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise RefusedError("malformed_body", "the body must be a JSON object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        why = str(error) if chunks else "it is empty; send `{}` to set none of its fields"
+        raise RefusedError("malformed_body", f"the body must be a JSON object: {why}") from None
