@@ -16,8 +16,9 @@ from mockupaws.runtime.settings import Settings
 from tests.adversity.fault_proxy import FaultProxy
 from tests.running_stack import free_ports, wait_until
 
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+START_SECONDS = 240.0
+"""A JVM beside others on a busy machine: it took more than 60 at a load of 20 on two cores."""
+STOP_SECONDS = 120.0
 
 
 @pytest.fixture(scope="session")
