@@ -220,7 +220,8 @@ class Shipper:
             self._receipt_problem = ""
             return msgspec.json.decode(answer.content, type=_Receipts).receipts, None
         self._receipt_problem = f"{self._settings.api_url} answers {describe_answer(answer)}"
-        if answer.status_code == 500 or answer.status_code in RETRIED_STATUS:
+        # 404: an API of before this call, while an installation is upgraded.
+        if answer.status_code in (404, 500) or answer.status_code in RETRIED_STATUS:
             return [], seconds_of(answer.headers.get("Retry-After"))
         raise RefusedError(f"receipts: {describe_answer(answer)}")
 

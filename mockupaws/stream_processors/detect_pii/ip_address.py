@@ -35,13 +35,6 @@ _IPV4_REVERSED = re.compile(
     re.IGNORECASE,
 )
 """An address, and what makes it a version, read backwards from its end: it fails at the first character that fits not."""
-_IPV4 = re.compile(
-    rb"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])"
-)
-_LONGEST_IPV4 = 15
-_OF_IPV4 = b"0123456789."
-_MAY_TELL_MORE = frozenset(re.findall(rb"[0-9A-Za-z_.~$\"' =:/>-]", bytes(range(128))))
-"""Signs before an address that may be part of what makes it a version, or part of a longer name."""
 _LOOK_BACK = 80
 _LONGEST_RANGE = 3
 _REDUCED_VERSION = b".0.0.0"
@@ -69,19 +62,6 @@ def check_ipv4(data: bytes, end: int) -> Span | None:
 def _address(data: bytes, end: int, steps: int) -> Span | None:
     if (data.endswith(_REDUCED_VERSION, 0, end) and _is_product(data, end)) or _NUMBER_AFTER.match(data, end):
         return None
-    return _standing_alone(data, end) or _read_backwards(data, end, steps)
-
-
-def _standing_alone(data: bytes, end: int) -> Span | None:
-    """An address before which stands what can't make it anything else: told at a third of the cost."""
-    tail = data[max(0, end - _LONGEST_IPV4 - 1) : end]
-    before = tail.rstrip(_OF_IPV4)
-    if (not before and len(tail) < end) or before[-1:] in _MAY_TELL_MORE or not _IPV4.fullmatch(tail, len(before)):
-        return None
-    return end - len(tail) + len(before), end
-
-
-def _read_backwards(data: bytes, end: int, steps: int) -> Span | None:
     found = _IPV4_REVERSED.match(data[max(0, end - _LOOK_BACK) : end][::-1])
     if found is None:
         return None

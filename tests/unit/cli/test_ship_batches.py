@@ -164,6 +164,17 @@ async def test_an_api_that_cannot_be_asked_for_receipts_is_named() -> None:
         await ship(Servers(answer), patience=Patience(receipts_seconds=4.0))
 
 
+async def test_an_api_that_is_still_to_be_upgraded_is_waited_for() -> None:
+    def answer(request: httpx.Request, _call: int) -> httpx.Response | None:
+        if request.method == "GET" and not asked:
+            asked.append(request.url.path)
+            return httpx.Response(404)
+        return None
+
+    asked: list[str] = []
+    assert (await ship(Servers(answer))).totals.stored == 25
+
+
 async def test_rejected_and_dead_lettered_lines_are_told_apart() -> None:
     def answer(request: httpx.Request, _call: int) -> httpx.Response:
         if request.method == "GET":

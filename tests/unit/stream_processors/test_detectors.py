@@ -13,7 +13,6 @@ from mockupaws.stream_processors.detect_pii.api_token import _ISSUED, API_TOKEN
 from mockupaws.stream_processors.detect_pii.assigned_value import _MASKED, is_masked
 from mockupaws.stream_processors.detect_pii.compiled_database import ExpressionRefusedError
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
-from mockupaws.stream_processors.detect_pii.ip_address import _read_backwards, _standing_alone
 from mockupaws.stream_processors.detect_pii.scan import Found, Scanner
 from mockupaws.stream_processors.detect_pii.table import DETECTORS
 from tests.unit.stream_processors.scan_growth import QUADRATIC, growth
@@ -209,22 +208,3 @@ def test_tokens_are_found_as_by_their_exact_form(pieces: list[str]) -> None:
 def test_a_token_of_three_parts_needs_its_dots(scanner: Scanner) -> None:
     assert _found(scanner, f"bot {_THREE_PARTS} in use") == [("API_TOKEN", _THREE_PARTS)]
     assert _found(scanner, f"bot {_THREE_PARTS.replace('.Z', '/Z')} in use") == []
-
-
-@given(
-    st.text(alphabet="0123456789aAvVzZ.~_$-\"' =:/>([{,;|<@#\t\0é", max_size=6),
-    st.sampled_from(
-        ["203.0.113.7", "10.0.0.1", "256.1.1.1", "1.2.3", "01.2.3.4", "1.2.3.4.5", "1.0.0.0", "9.99.199.249"]
-    ),
-    st.sampled_from(["", " ", ":80", "/24", " to 1.2.3.5", "\0"]),
-)
-def test_an_address_told_at_once_is_as_it_is_read_backwards(before: str, address: str, after: str) -> None:
-    for lead in ("", "x" * 20, "version ", "0" * 20, "upgraded foo"):
-        data, end = f"{lead}{before}{address}{after}".encode(), len(f"{lead}{before}{address}".encode())
-        at_once = _standing_alone(data, end)
-        assert at_once is None or at_once == _read_backwards(data, end, 3)
-
-
-def test_most_addresses_are_told_at_once() -> None:
-    for data in (b"203.0.113.7", b"x\x00203.0.113.7", b"([203.0.113.7", b",203.0.113.7"):
-        assert _standing_alone(data, len(data)) == (len(data) - 11, len(data))
