@@ -310,5 +310,5 @@ async def test_what_an_operator_does_is_told_to_each_tenant_or_not_done(
         (entry,) = await entries_of(api, tenant)
         assert (entry["actor"], entry["address"][:4]) == ("operator", "cli:")
     cut_off = dataclasses.replace(settings, postgres_owner_url="postgresql://nobody@127.0.0.1:1/none")
-    with pytest.raises(NotRecordedError, match="isn't done"):
+    with pytest.raises(NotRecordedError, match="nothing was done"):
         await record_as_operator(cut_off, [demo.tenant_id], "scenario.replayed", "x", {})

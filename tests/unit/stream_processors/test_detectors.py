@@ -15,7 +15,7 @@ from mockupaws.stream_processors.detect_pii.compiled_database import ExpressionR
 from mockupaws.stream_processors.detect_pii.detector import Detector, Expression
 from mockupaws.stream_processors.detect_pii.scan import Found, Scanner
 from mockupaws.stream_processors.detect_pii.table import DETECTORS
-from tests.unit.stream_processors.scan_growth import QUADRATIC, growth
+from tests.unit.stream_processors.scan_growth import grows_faster_than_the_text
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_findings_name_their_rule_and_score(scanner: Scanner) -> None:
     ],
 )
 def test_time_stays_linear_on_half_a_megabyte_of_one_piece(scanner: Scanner, piece: str) -> None:
-    assert growth(scanner, piece, 2**15, 2**19) < QUADRATIC / 4
+    assert not grows_faster_than_the_text(scanner, piece, 2**19)
 
 
 def test_ten_thousand_findings_in_one_line(scanner: Scanner) -> None:
