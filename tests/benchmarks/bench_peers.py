@@ -35,8 +35,8 @@ from tests.benchmarks.measure_rate import RateResult, System, machine, print_rat
 from tests.benchmarks.rsyslog_peer import RsyslogResult, measure_rsyslog, rsyslog_is_installed
 from tests.running_stack import RunningStack, free_ports, running_stack
 
-OUR_RATES = (20_000, 24_000, 28_000, 32_000, 36_000, 40_000, 48_000)
-KARAPACE_RATES = (2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000)
+OUR_RATES = (20_000, 24_000, 28_000, 32_000, 36_000, 40_000, 44_000, 48_000, 56_000, 64_000)
+KARAPACE_RATES = (4_000, 6_000, 7_000, 8_000, 9_000, 10_000, 12_000)
 NAIVE_RATES = (4_000, 5_000, 6_000, 7_000, 8_000, 10_000, 12_000)
 _NAIVE_TABLE = """
     CREATE TABLE naive_logs (
